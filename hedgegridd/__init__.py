@@ -1,0 +1,52 @@
+"""hedgegridd: a daemon that trades a hedge-mode grid and, above all, stops when it must.
+
+The names a plugin author needs, loaded on first use: importing this package costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "hookimpl": "hookspecs",
+    "Unknown": "errors",
+    **dict.fromkeys(
+        ("Alert", "Instrument", "InstrumentView", "Leg", "LegView", "Level", "Market", "Measure", "Moment", "Role", "Severity", "Side",
+         "Snapshot", "Trip", "Wish"),
+        "model",
+    ),
+}  # fmt: skip
+__all__ = sorted(_HOME)
+
+if TYPE_CHECKING:
+    from hedgegridd.errors import Unknown as Unknown
+    from hedgegridd.hookspecs import hookimpl as hookimpl
+    from hedgegridd.model import Alert as Alert
+    from hedgegridd.model import Instrument as Instrument
+    from hedgegridd.model import InstrumentView as InstrumentView
+    from hedgegridd.model import Leg as Leg
+    from hedgegridd.model import LegView as LegView
+    from hedgegridd.model import Level as Level
+    from hedgegridd.model import Market as Market
+    from hedgegridd.model import Measure as Measure
+    from hedgegridd.model import Moment as Moment
+    from hedgegridd.model import Role as Role
+    from hedgegridd.model import Severity as Severity
+    from hedgegridd.model import Side as Side
+    from hedgegridd.model import Snapshot as Snapshot
+    from hedgegridd.model import Trip as Trip
+    from hedgegridd.model import Wish as Wish
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'hedgegridd' has no attribute {name!r}; it has {', '.join(__all__)}")
+    from importlib import import_module
+
+    return getattr(import_module(f"hedgegridd.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

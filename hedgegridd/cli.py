@@ -1,0 +1,174 @@
+"""`hedgegridd`: the daemon and the offline jobs. One law: it decides nothing; each command is a few calls into a room.
+
+Exit codes: 0 done, 1 failed, 2 usage, 4 not flat, 75 a second instance, 78 configuration, state or live gate refused.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hedgegridd import __version__
+from hedgegridd.errors import ConfigError, HedgegriddError
+
+if TYPE_CHECKING:
+    from hedgegridd.config import Config
+    from hedgegridd.plugins import Registry
+
+CONFIG = click.option("--config", "config_path", type=click.Path(path_type=Path), default="/etc/hedgegridd/hedgegridd.toml",
+                      show_default=True, help="The configuration file; conf.d/*.toml beside it are read after it.")  # fmt: skip
+
+
+def _fail(text: str, code: int) -> None:
+    click.secho(text, fg="red", err=True)
+    sys.exit(code)
+
+
+def taught(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Errors of ours end a command with their text and exit code, never with a traceback."""
+    from functools import wraps
+
+    @wraps(command)
+    def run(*args: Any, **options: Any) -> Any:
+        try:
+            return command(*args, **options)
+        except HedgegriddError as error:
+            lines = [f"  {problem}" for problem in error.problems] if isinstance(error, ConfigError) else [str(error)]
+            head = [f"the configuration has {len(lines)} problem(s):"] if isinstance(error, ConfigError) else []
+            return _fail("\n".join(head + lines), error.exit_code)
+
+    return run
+
+
+def _loaded(path: Path) -> tuple[Config, Registry]:
+    from hedgegridd.config import load
+    from hedgegridd.plugins import load_shipped
+
+    return load(path), load_shipped()
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="hedgegridd")
+def main() -> None:
+    """Trades an adaptive hedge-mode grid and, above all, stops when it must."""
+
+
+def _speed(_: click.Context, __: click.Parameter, value: str | None) -> float | None:
+    if value is None or value == "max":
+        return None if value is None else float("inf")
+    try:
+        speed = float(value)
+    except ValueError:
+        speed = 0.0
+    if not 0 < speed < 1e9:
+        raise click.BadParameter(f"{value!r}: expected a positive number or max")
+    return speed
+
+
+@main.command()
+@CONFIG
+@click.option("--feed", type=click.Path(path_type=Path, exists=True), help="Play this recording instead of the configured feed.")
+@click.option("--speed", callback=_speed, metavar="N|max", help="N times real time, or as fast as it goes.")
+@click.option("--confirm-live", metavar="ACCOUNT", help="The second act that live trading needs: must equal exchange.binance.account.")
+@click.option("--state-dir", default="", help="Where journal and kill switch file live.")
+@click.option("--socket", default="", help="The control socket.")
+@taught
+def run(config_path: Path, feed: Path | None, speed: float | None, confirm_live: str | None, state_dir: str, socket: str) -> None:
+    """Run the daemon in the foreground (Type=notify under systemd)."""
+    import asyncio
+
+    from hedgegridd.check import refuse
+    from hedgegridd.live import log
+    from hedgegridd.live.start import Options
+    from hedgegridd.live.start import run as run_daemon
+
+    config, registry = _loaded(config_path)
+    log.setup(config.daemon.log_level, config.secrets)
+    refuse(config, registry, confirm_live=confirm_live, feed=feed)
+    options = Options(config_path, feed, speed, state_dir, socket)
+    sys.exit(asyncio.run(run_daemon(config, registry, options, os.environ)))
+
+
+@main.command()
+@CONFIG
+@click.option("--json", "as_json", is_flag=True, help="JSON for scripts.")
+@click.option("--strict", is_flag=True, help="Warnings are errors.")
+@click.option("--show", is_flag=True, help="Print each effective value and where it comes from.")
+@taught
+def check(config_path: Path, as_json: bool, strict: bool, show: bool) -> None:
+    """Check a configuration offline, the fully filled grid on both legs included."""
+    from hedgegridd import check as checking
+
+    sys.exit(checking.command(config_path, as_json=as_json, strict=strict, show=show))
+
+
+@main.command()
+@CONFIG
+@click.option("--leg", type=click.Choice(["long", "short", "both"]), default="both", show_default=True)
+@click.option("--state-dir", default="")
+@click.option("--socket", default="")
+@click.option("--yes", is_flag=True, help="Needed: this closes positions at market.")
+@taught
+def flatten(config_path: Path, leg: str, state_dir: str, socket: str, yes: bool) -> None:
+    """Break-glass: engage the kill switch and close positions, with the daemon alive, hung or dead."""
+    from hedgegridd.live import breakglass
+
+    if not yes:
+        raise click.UsageError("this closes positions at market; say --yes to do it")
+    config, registry = _loaded(config_path)
+    sys.exit(breakglass.flatten(config, registry, leg, state_dir, socket, os.environ, click.echo))
+
+
+@main.command()
+@click.option("--state-dir", type=click.Path(path_type=Path, exists=True), required=True, help="The daemon's state directory.")
+@click.option("--from", "frm", type=int, help="First record number.")
+@click.option("--to", type=int, help="Last record number.")
+@click.option("--json", "as_json", is_flag=True)
+@taught
+def replay(state_dir: Path, frm: int | None, to: int | None, as_json: bool) -> None:
+    """Feed a journal through the heart again and compare every decision: 0 all equal, 1 a mismatch, 2 inputs pruned."""
+    from hedgegridd.live.replay import replay as replay_journal
+    from hedgegridd.plugins import load_shipped
+
+    done = replay_journal(state_dir / "journal", load_shipped(), frm, to)
+    if as_json:
+        click.echo(json.dumps({**done._asdict(), "mismatches": [row._asdict() for row in done.mismatches]}, default=str))
+    else:
+        click.echo(f"{done.inputs:,} inputs replayed, {done.acts:,} acts compared, hash {done.decisions_hash or '-'}")
+        for row in done.mismatches:
+            click.secho(f"  record {row.seq} ({row.kind}): journal {row.recorded}, replay {row.replayed}", fg="red")
+        if done.pruned:
+            click.secho(f"  inputs of records {done.pruned[0]} to {done.pruned[1]} were pruned", fg="yellow")
+        elif not done.mismatches:
+            click.secho("every decision came out the same", fg="green")
+    sys.exit(1 if done.mismatches else 2 if done.pruned else 0)
+
+
+@main.group(invoke_without_command=True)
+@CONFIG
+@click.option("--json", "as_json", is_flag=True)
+@click.pass_context
+@taught
+def plugins(context: click.Context, config_path: Path, as_json: bool) -> None:
+    """What is loaded, and why a file is not."""
+    if context.invoked_subcommand is not None:
+        return
+    from hedgegridd.live.plugintable import table
+
+    found = table(config_path)
+    if as_json:
+        click.echo(json.dumps({"schema": 1, "plugins": found}))
+        return
+    for row in found:
+        colour = "green" if row["state"] == "loaded" else "red"
+        click.echo(f"{row['kind']:<9} {row['name']:<16} " + click.style(f"{row['state']:<9}", fg=colour) + f" {row['file']}  {row['reason']}")
+
+
+if __name__ == "__main__":
+    main()

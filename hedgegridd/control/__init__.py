@@ -1,0 +1,1 @@
+"""How a person talks to the daemon: frames, verbs, server, client."""

@@ -1,0 +1,110 @@
+"""The money: one definition of equity, and the baselines that drawdown, session and day are measured from.
+
+One law: equity = wallet + unrealized, wallet = start + transfers + sum(realized - fees - funding). A transfer x multiplies
+every baseline by (equity + x) / equity, so that moving money is never a gain, a loss or a drawdown.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+DAY_MS = 86_400_000
+
+
+@dataclass(slots=True)
+class Baseline:
+    """Where a measure starts: since when, the equity then, and the highest since."""
+
+    since: int
+    start: float
+    peak: float
+
+    def rise(self, equity: float) -> None:
+        """Keep the peak."""
+        if equity > self.peak:
+            self.peak = equity
+
+    def scale(self, factor: float) -> None:
+        """A transfer moved the equity by this factor."""
+        self.start *= factor
+        self.peak *= factor
+
+
+class Account:
+    """Wallet, baselines and what each symbol adds."""
+
+    def __init__(self, start_equity: float, time: int = 0) -> None:
+        self.start = start_equity
+        self.transfers = 0.0
+        self.net: dict[str, float] = {}  # realized - fees - funding, by symbol
+        self.unrealized: dict[str, float] = {}
+        self.session = Baseline(time, start_equity, start_equity)
+        self.day = Baseline(time - time % DAY_MS, start_equity, start_equity)
+
+    @property
+    def wallet(self) -> float:
+        """USDT on the account with nothing marked to market."""
+        return self.start + self.transfers + sum(self.net.values())
+
+    @property
+    def equity(self) -> float:
+        """The one equity: what breakers, limits, paper and reports mean by the word."""
+        return self.wallet + sum(self.unrealized.values())
+
+    def open_day(self, time: int) -> bool:
+        """Begin a new UTC day with the equity as it stood at midnight, i.e. before the first event at or after it."""
+        midnight = time - time % DAY_MS
+        if midnight <= self.day.since:
+            return False
+        self.day = Baseline(midnight, self.equity, self.equity)
+        return True
+
+    def mark(self, symbol: str, net: float, unrealized: float) -> None:
+        """A symbol's sums moved."""
+        self.net[symbol] = net
+        self.unrealized[symbol] = unrealized
+        equity = self.equity
+        self.session.rise(equity)
+        self.day.rise(equity)
+
+    def transfer(self, amount: float) -> None:
+        """Money came in or went out; the baselines move in proportion (E1)."""
+        before = self.equity
+        self.transfers += amount
+        if before > 0 and before + amount > 0:
+            factor = (before + amount) / before
+            self.session.scale(factor)
+            self.day.scale(factor)
+
+    def rebase_session(self, time: int) -> Baseline:
+        """Start the session anew at today's equity; answers the old one, for the journal."""
+        old, equity = self.session, self.equity
+        self.session = Baseline(time, equity, equity)
+        return old
+
+    def rebase_day(self) -> Baseline:
+        """Let the day start at today's equity; answers the old one, for the journal."""
+        old, equity = self.day, self.equity
+        self.day = Baseline(old.since, equity, equity)
+        return old
+
+    def drawdown(self) -> float:
+        """Loss from the session's peak as a fraction of it; refuses to measure from a peak that is not positive."""
+        return (self.session.peak - self.equity) / self.session.peak if self.session.peak > 0 else float("nan")
+
+    def dump(self) -> dict[str, object]:
+        """As JSON, for a checkpoint."""
+        return {
+            "start": self.start,
+            "transfers": self.transfers,
+            "net": self.net,
+            "unrealized": self.unrealized,
+            "session": asdict(self.session),
+            "day": asdict(self.day),
+        }
+
+    def load(self, data: dict) -> None:  # type: ignore[type-arg]
+        """From a checkpoint."""
+        self.start, self.transfers = data["start"], data["transfers"]
+        self.net, self.unrealized = dict(data["net"]), dict(data["unrealized"])
+        self.session, self.day = Baseline(**data["session"]), Baseline(**data["day"])

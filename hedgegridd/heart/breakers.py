@@ -1,0 +1,323 @@
+"""The breaker panel: asks every breaker, remembers what it said, and turns a breach into a trip.
+
+`judge` is the one place where a breaker's code is called, in the daemon for shipped files and in the child for foreign ones.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from hedgegridd.errors import Unknown
+from hedgegridd.model import Level, Measure, Snapshot, Trip
+
+
+class Verdict(NamedTuple):
+    """What one breaker said of one snapshot. At most one of trip, unknown and error is set."""
+
+    trip: Trip | None = None
+    measure: Measure | None = None
+    unknown: str = ""
+    error: str = ""
+
+
+def judge(breaker: Any, snapshot: Snapshot) -> Verdict:
+    """Call `measure` (where there is one) and `check`; a broken breaker becomes an error, never an exception."""
+    try:
+        measure = breaker.measure(snapshot) if hasattr(breaker, "measure") else None
+        trip = breaker.check(snapshot) if hasattr(breaker, "check") else measure.trip() if measure else None
+    except Unknown as unknown:
+        return Verdict(unknown=str(unknown) or "an input is unknown")
+    except Exception as error:  # a fence: plugin code
+        return Verdict(error=f"{type(error).__name__}: {error}")
+    if trip is not None and not isinstance(trip, Trip):
+        return Verdict(error=f"check() returned {type(trip).__name__}, expected Trip or None")
+    if measure is not None and not isinstance(measure, Measure):
+        return Verdict(error=f"measure() returned {type(measure).__name__}, expected Measure")
+    return Verdict(trip, measure)
+
+
+# --- the panel ----------------------------------------------------------------------------------------------------------
+
+HOUR_MS = 3_600_000
+PAUSES_TO_HALT = 3
+LEVELS = {"warn": Level.WARN, "pause": Level.PAUSE, "halt": Level.HALT, "flatten": Level.FLATTEN}
+
+
+@dataclass(slots=True)
+class Guard:
+    """One breaker on the panel: its settings, and what it last said."""
+
+    name: str
+    file: str
+    breaker: Any = None  # the object of a shipped file; None = asked through its host
+    sha256: str = ""
+    host: str = ""  # who is asked, for a foreign one
+    on_trip: Level = Level.HALT
+    warn_fraction: float = 0.8
+    grace_ms: int = 30_000
+    cooldown_ms: int = 300_000
+    state: str = "armed"  # armed|tripped|disarmed|would_trip|check_error|unknown
+    why: str = ""
+    value: float | None = None
+    threshold: float | None = None
+    unit: str = ""
+    since: int = 0
+    warned: bool = False
+    in_breach: bool = False
+    unknown_since: int = 0
+    pause_until: int = 0
+    pauses: list[int] = field(default_factory=list)
+    disarmed_until: int = 0  # 0 = until a person arms it
+    trusted: bool = True  # a foreign breaker nobody armed by hand acts at most at halt in live
+    first: bool = False  # never armed before: a breach on the first look is held back as would_trip
+    inputs: dict[str, Any] | None = None  # the snapshot that tripped it, for `explain`
+
+    @property
+    def fraction(self) -> float | None:
+        """How much of the way to the threshold is used."""
+        return self.value / self.threshold if self.value is not None and self.threshold else None
+
+    def row(self) -> dict[str, Any]:
+        """As `status` shows it."""
+        return {
+            "name": self.name,
+            "state": self.state,
+            "value": self.value,
+            "threshold": self.threshold,
+            "unit": self.unit,
+            "fraction": self.fraction,
+            "since": self.since,
+            "on_trip": self.on_trip.name.lower(),
+            "file": self.file,
+            "reason": self.why,
+        }
+
+
+class Tripped(NamedTuple):
+    """A guard tripped: what the engine must do about it."""
+
+    guard: Guard
+    level: Level
+    trip: Trip
+
+
+class Noticed(NamedTuple):
+    """A guard has something to tell that stops nothing: kind near|unknown|error|cleared|would_trip."""
+
+    guard: Guard
+    kind: str
+    text: str
+
+
+class Panel:
+    """All guards, in the order of their names."""
+
+    def __init__(self, live: bool) -> None:
+        self.live = live
+        self.guards: dict[str, Guard] = {}
+        self.candidates: dict[str, Guard] = {}  # new versions of foreign breakers, not yet in force
+        self.armed_before: set[str] = set()  # "file sha256" of every foreign file the journal has armed
+
+    def add(self, guard: Guard) -> None:
+        """Put a guard on the panel. A new version of a foreign one waits as candidate: the old stays in force until it is armed."""
+        old = self.guards.get(guard.name)
+        if guard.breaker is None:
+            guard.first = self._key(guard) not in self.armed_before
+            if old is not None and old.sha256 != guard.sha256 and old.state != "check_error":
+                self.candidates[guard.name] = guard
+                return
+        self._put(guard, old)
+
+    def _put(self, guard: Guard, old: Guard | None) -> None:
+        """Into force, with what its predecessor was found to be."""
+        self.candidates.pop(guard.name, None)
+        if old is not None and old.state != "check_error":
+            for name in ("state", "why", "since", "in_breach", "disarmed_until", "pause_until", "pauses", "trusted", "warned"):
+                setattr(guard, name, getattr(old, name))
+        self.guards[guard.name] = guard
+        self.guards = dict(sorted(self.guards.items()))
+
+    def hear_candidate(self, guard: Guard, verdict: Verdict, now: int) -> Noticed | None:
+        """The first look of a new version: fine puts it in force; anything else is shown, and the old version goes on."""
+        if not (verdict.error or verdict.unknown or verdict.trip):
+            self.armed_before.add(self._key(guard))
+            guard.first = False
+            self._put(guard, self.guards.get(guard.name))
+            return Noticed(guard, "armed", "the new version is in force")
+        state = "would_trip" if verdict.trip else "check_error"
+        text = verdict.trip.reason if verdict.trip else verdict.error or verdict.unknown
+        told, guard.state, guard.why = guard.state, state, text
+        return Noticed(guard, "would_trip" if verdict.trip else "error", text) if told != state else None
+
+    @staticmethod
+    def _key(guard: Guard) -> str:
+        return f"{guard.file} {guard.sha256}"
+
+    def hear(self, guard: Guard, verdict: Verdict, now: int) -> Tripped | Noticed | None:
+        """Take in what a breaker said."""
+        if guard.state == "disarmed":
+            if not guard.disarmed_until or now < guard.disarmed_until:
+                return None
+            guard.state, guard.why, guard.disarmed_until = "armed", "", 0
+        if verdict.error:
+            return self._broken(guard, verdict.error, now)
+        if verdict.unknown:
+            return self._unknown(guard, verdict.unknown, now)
+        guard.unknown_since = 0
+        self._read(guard, verdict)
+        if verdict.trip is not None:
+            return self._breach(guard, verdict.trip, now)
+        return self._fine(guard, now)
+
+    @staticmethod
+    def _read(guard: Guard, verdict: Verdict) -> None:
+        if verdict.measure is not None:
+            guard.value, guard.threshold, guard.unit = verdict.measure.value, verdict.measure.threshold, verdict.measure.unit
+        elif verdict.trip is not None:
+            guard.value, guard.threshold = verdict.trip.value, verdict.trip.threshold
+
+    @staticmethod
+    def _broken(guard: Guard, text: str, now: int) -> Noticed | None:
+        """A breaker that raises guards nothing, and costs nothing but itself: shown and told once."""
+        if guard.state in ("check_error", "tripped"):
+            return None
+        guard.state, guard.why, guard.since = "check_error", text, now
+        return Noticed(guard, "error", text)
+
+    def _unknown(self, guard: Guard, text: str, now: int) -> Tripped | Noticed | None:
+        """Openers are withheld while a guard is blind; past its grace it trips at halt, whatever its level."""
+        first = not guard.unknown_since
+        if first:
+            guard.unknown_since = now or 1
+        if guard.state == "tripped":
+            return None
+        if now - guard.unknown_since >= guard.grace_ms:
+            guard.state, guard.since, guard.in_breach = "tripped", now, True
+            guard.why = f"inputs unknown for {(now - guard.unknown_since) / 1000:.0f} s: {text}"
+            return Tripped(guard, Level.HALT, Trip(guard.why))
+        if guard.state != "unknown":
+            guard.state, guard.why, guard.since = "unknown", text, now
+            return Noticed(guard, "unknown", text)
+        return None
+
+    def _breach(self, guard: Guard, trip: Trip, now: int) -> Tripped | Noticed | None:
+        if guard.first:
+            changed = guard.state != "would_trip"
+            guard.state, guard.why, guard.since = "would_trip", trip.reason, guard.since if not changed else now
+            return Noticed(guard, "would_trip", trip.reason) if changed else None
+        level = max(guard.on_trip, trip.level) if trip.level is not None else guard.on_trip
+        if self.live and not guard.trusted:
+            level = min(level, Level.HALT)
+        if level == Level.PAUSE:
+            guard.pause_until = now + guard.cooldown_ms
+        if guard.in_breach and guard.state == "tripped":
+            return None
+        guard.in_breach = True
+        guard.state, guard.why, guard.since = "tripped", trip.reason, now
+        if level == Level.PAUSE:
+            guard.pauses = [time for time in guard.pauses if now - time < HOUR_MS] + [now]
+            if len(guard.pauses) >= PAUSES_TO_HALT:
+                level, trip = Level.HALT, trip._replace(reason=f"{trip.reason}; {len(guard.pauses)} pauses within an hour")
+                guard.why, guard.pause_until = trip.reason, 0
+        return Tripped(guard, level, trip)
+
+    def _fine(self, guard: Guard, now: int) -> Noticed | None:
+        guard.in_breach = False
+        if guard.first:
+            guard.first = False
+            self.armed_before.add(self._key(guard))
+        if guard.state == "tripped":
+            warned = guard.on_trip == Level.WARN
+            cooled = guard.pause_until and now >= guard.pause_until
+            if not warned and not cooled:
+                return None  # a halt or flatten stays tripped until a person resets it
+            guard.pause_until = 0
+            return self._clear(guard, now)
+        if guard.state != "armed":
+            return self._clear(guard, now)
+        fraction = guard.fraction
+        near = fraction is not None and fraction >= guard.warn_fraction
+        if near and not guard.warned:
+            guard.warned = True
+            return Noticed(guard, "near", f"{fraction:.0%} of the threshold")
+        guard.warned = near
+        return None
+
+    @staticmethod
+    def _clear(guard: Guard, now: int) -> Noticed:
+        guard.state, guard.why, guard.since = "armed", "", now
+        return Noticed(guard, "cleared", "no longer in breach")
+
+    def hold(self) -> str:
+        """Why openers are withheld by a guard right now; "" = by none."""
+        for guard in self.guards.values():
+            if guard.state == "unknown":
+                return f"breaker {guard.name}: unknown: {guard.why}"
+            if guard.state == "tripped" and guard.pause_until:
+                return f"breaker {guard.name}: paused: {guard.why}"
+        return ""
+
+    def in_breach(self) -> list[Guard]:
+        """Guards that would trip again at once."""
+        return [guard for guard in self.guards.values() if guard.in_breach and guard.state != "disarmed"]
+
+    def reset(self, guard: Guard, now: int) -> None:
+        """Let a tripped guard start anew; it trips again at once if its line is still crossed."""
+        guard.state, guard.why, guard.since, guard.in_breach, guard.pause_until, guard.pauses = "armed", "", now, False, 0, []
+        guard.unknown_since, guard.warned = 0, False
+
+    def arm(self, guard: Guard, now: int) -> Guard:
+        """A person vouches for it; a new version that waits is put in force."""
+        candidate = self.candidates.get(guard.name)
+        if candidate is not None:
+            self._put(candidate, None)
+            guard = candidate
+        self.reset(guard, now)
+        guard.trusted, guard.first, guard.disarmed_until = True, False, 0
+        if guard.breaker is None:
+            self.armed_before.add(self._key(guard))
+        return guard
+
+    @staticmethod
+    def disarm(guard: Guard, why: str, now: int, until: int = 0) -> None:
+        """Take it out of force, for good or until a time; shown as degraded."""
+        guard.state, guard.why, guard.since, guard.disarmed_until, guard.in_breach = "disarmed", why, now, until, False
+
+    _KEPT = ("state", "why", "value", "threshold", "unit", "since", "warned", "in_breach", "unknown_since", "pause_until", "pauses",
+             "disarmed_until", "trusted", "first", "file", "sha256", "host", "inputs")  # fmt: skip
+
+    def dump(self) -> dict[str, Any]:
+        """As JSON, for a checkpoint."""
+        guards = {name: {key: getattr(guard, key) for key in self._KEPT} for name, guard in self.guards.items()}
+        return {"guards": guards, "armed_before": sorted(self.armed_before)}
+
+    def load(self, data: dict[str, Any]) -> None:
+        """From a checkpoint: only guards that exist now; a foreign one comes back when its host says hello."""
+        self.armed_before = set(data["armed_before"])
+        for name, kept in data["guards"].items():
+            guard = self.guards.get(name)
+            if guard is None:
+                guard = self.guards[name] = Guard(name, kept["file"], sha256=kept["sha256"])
+            for key in self._KEPT:
+                setattr(guard, key, kept[key])
+
+
+def heard(said: Any) -> Verdict:
+    """What a host said of one breaker, as a verdict; nonsense is an error."""
+    try:
+        if said["error"] or said["unknown"]:
+            return Verdict(unknown=str(said["unknown"] or ""), error=str(said["error"] or ""))
+        trip, measure = said["trip"], said["measure"]
+        level = Level(trip[3]) if trip and trip[3] is not None else None
+        return Verdict(Trip(str(trip[0]), trip[1], trip[2], level) if trip else None, Measure(*measure) if measure else None)
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        return Verdict(error=f"the host's answer makes no sense: {error!r}")
+
+
+def take_settings(guard: Guard, table: dict[str, Any], default: str) -> None:
+    """The settings that every breaker has, from its table; `default` is its own level where the table names none."""
+    guard.on_trip = LEVELS[str(table.get("on_trip", default))]
+    guard.warn_fraction = float(table.get("warn_fraction", guard.warn_fraction))
+    guard.grace_ms = int(float(table.get("grace_seconds", guard.grace_ms / 1000)) * 1000)
+    guard.cooldown_ms = int(float(table.get("cooldown_seconds", guard.cooldown_ms / 1000)) * 1000)

@@ -1,0 +1,88 @@
+"""Build an engine from a configuration and the plugins found. One law: live, replay and backtest build it here, so it is the same.
+
+Knows the configuration's tables and the registry's contents; reads nothing by itself.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hedgegridd.settings import fill_settings
+from hedgegridd.config import own
+from hedgegridd.errors import ConfigError, PluginError, Problem
+from hedgegridd.heart.account import Account
+from hedgegridd.heart.breakers import Guard, Panel, take_settings
+from hedgegridd.heart.desk import Desk
+from hedgegridd.heart.engine import Engine
+from hedgegridd.model import Mode
+from hedgegridd.plugins import equip
+
+
+def build(config: Any, registry: Any, *, carries: frozenset[str], cadence_ms: int) -> Engine:
+    """An engine with one desk an instrument and every shipped breaker on its panel.
+
+    `carries` says what the feed brings (bars, marks, quotes, trades, funding, volume, index): a breaker that needs what it
+    does not bring is disarmed with that reason. Raises ConfigError with every problem in the instruments' and breakers' tables.
+    """
+    problems: list[Problem] = []
+    desks = _desks(config, registry, carries, problems)
+    panel = Panel(Mode(config.mode) == Mode.LIVE)
+    for plugin in registry.breakers.values():
+        if not plugin.foreign:
+            _add(panel, plugin, config, carries, problems)
+    if problems:
+        raise ConfigError(problems)
+    return Engine(config, desks, Account(start_equity(config)), panel, carries, cadence_ms)
+
+
+def start_equity(config: Any) -> float:
+    """What the account begins with: the paper balance, or `limits.equity_usdt`, USDT."""
+    if Mode(config.mode) != Mode.LIVE and config.exchange.name == "paper":
+        return float(config.exchange.paper.starting_balance_usdt)
+    return float(config.limits.equity_usdt)
+
+
+def _desks(config: Any, registry: Any, carries: frozenset[str], problems: list[Problem]) -> dict[str, Desk]:
+    desks = {}
+    for position, item in enumerate(config.instrument):
+        where = f"instrument[{position}]"
+        plugin = registry.strategies.get(item.strategy)
+        if plugin is None or plugin.thing is None:
+            known = ", ".join(name for name, found in registry.strategies.items() if found.thing is not None)
+            problems.append(Problem(f"{where}.strategy", item.strategy, f"one of the strategies loaded: {known}"))
+            continue
+        strategy = plugin.thing
+        settings, wrong = fill_settings(strategy.Settings, item.params, f"{where}.params")
+        problems.extend(wrong)
+        if wrong:
+            continue
+        try:
+            gap = int(config.feed.max_gap_minutes * 60_000)
+            desks[item.symbol] = Desk(item.symbol, item.instrument(), strategy, settings, marks="marks" in carries, max_gap_ms=gap)
+        except ValueError as error:
+            problems.append(Problem(f"{where}.params", None, str(error)))
+    return desks
+
+
+def _add(panel: Panel, plugin: Any, config: Any, carries: frozenset[str], problems: list[Problem]) -> None:
+    table = dict(config.breakers.get(plugin.name, {}))
+    breaker, wrong = equip(plugin.thing, own("breaker", table), f"breaker.{plugin.name}")
+    problems.extend(wrong)
+    if wrong:
+        return
+    guard = Guard(plugin.name, plugin.file.name, breaker, plugin.sha256)
+    take_settings(guard, table, getattr(breaker, "on_trip", "halt"))
+    panel.add(guard)
+    missing = [need for need in getattr(breaker, "needs", ()) if need not in carries]
+    if not table.get("enabled", True):
+        panel.disarm(guard, "disabled in the configuration", 0)
+    elif missing:
+        panel.disarm(guard, f"the feed does not carry {', '.join(missing)}", 0)
+
+
+def exchange_of(config: Any, registry: Any) -> Any:
+    """A new exchange of the kind the configuration names."""
+    plugin = registry.exchanges.get(config.exchange.name)
+    if plugin is None or plugin.thing is None:
+        raise PluginError(f"exchange {config.exchange.name!r} is not there; loaded: {', '.join(registry.exchanges)}")
+    return plugin.thing() if isinstance(plugin.thing, type) else plugin.thing

@@ -1,0 +1,322 @@
+"""The desk: all we know of one symbol (its market, books, orders, strategy) and what should rest there.
+
+One law: it knows and thinks, it does not act. `think` asks the strategy, `compare` turns wish and orders into a plan; only the
+engine acts on a plan, through the gate.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+from hedgegridd.heart.orders import Orders
+from hedgegridd.kernel import diff, ledger
+from hedgegridd.model import (
+    Array,
+    Bar,
+    Fill,
+    Instrument,
+    InstrumentView,
+    Leg,
+    LegView,
+    Mark,
+    Market,
+    Moment,
+    Order,
+    OrderState,
+    Quote,
+    Role,
+    new_wish,
+)
+
+LEGS = (Leg.LONG, Leg.SHORT)
+REFUSED_MS, REFUSED_MAX_MS = 1_000, 60_000
+
+
+class Refusal(NamedTuple):
+    """A rung the exchange refused: not before `until` again."""
+
+    until: int
+    wait_ms: int
+    reason: str
+
+
+def pack(value: Any) -> Any:
+    """Nested NamedTuples and lists of numbers as nested lists, for a checkpoint."""
+    return [pack(item) for item in value] if isinstance(value, tuple | list) else value
+
+
+def unpack(template: Any, data: Any) -> Any:
+    """The inverse of `pack`: a value of the template's shape (a list's length is the data's)."""
+    if isinstance(template, tuple):
+        return type(template)(*(unpack(part, item) for part, item in zip(template, data, strict=True)))
+    return list(data) if isinstance(template, list) else data
+
+
+class Desk:
+    """One symbol's market, position, orders and strategy."""
+
+    def __init__(self, symbol: str, instrument: Instrument, strategy: Any, settings: Any, *, marks: bool, max_gap_ms: int) -> None:
+        self.symbol, self.instrument, self.strategy, self.settings = symbol, instrument, strategy, settings
+        self.carries_marks, self.max_gap_ms = marks, max_gap_ms
+        self.unit = instrument.unit
+        self.params = strategy.params(settings, instrument)
+        self.state = strategy.initial(self.params)
+        self.orders = Orders(symbol)
+        self.books = ledger.Books(0, 0.0, 0, 0.0, 0.0, 0.0, 0.0)
+        self.funding_cost = [0.0, 0.0]  # cumulative since the leg was opened, USDT, positive = paid
+        self.basis_at_entry: list[float | None] = [None, None]
+        self.throttle = [1.0, 1.0]
+        self.paused = [False, False]
+        self.halted = ""  # why nothing may open on this symbol until a person resumes it
+        self.bar: Bar | None = None
+        self.quote: Quote | None = None
+        self.traded: int | None = None  # price of the last trade known, ticks
+        self.mark: float | None = None
+        self.index: float | None = None
+        self.funding_rate: float | None = None
+        self.next_funding: int | None = None
+        self.funding_interval_ms = 28_800_000
+        self.seen = 0  # time of the last market event
+        self.ready = False
+        self.wish = new_wish()
+        self.wanted = new_wish()  # the wish less what may not rest now
+        self.withheld: list[tuple[int, int, int, int, str]] = []  # (leg, role, price, qty, why) of wished rungs that may not rest
+        self.refusals: dict[tuple[int, int, int], Refusal] = {}
+        self.resting = diff.new_resting(len(self.wish.leg))
+        self.names: list[str] = []  # client ids by row of `resting`
+        self.plan = diff.new_plan(2 * len(self.wish.leg))
+
+    # --- market ---------------------------------------------------------------------------------------------------
+
+    def see_bar(self, bar: Bar) -> None:
+        self.bar, self.seen, self.traded = bar, bar.time, bar.close
+        if not self.carries_marks:
+            self.mark = float(bar.close)
+
+    def see_mark(self, mark: Mark) -> None:
+        self.mark, self.index, self.seen = mark.price, mark.index, mark.time
+        if mark.funding_rate is not None:
+            self.funding_rate = mark.funding_rate
+        if mark.next_funding is not None:
+            self.next_funding = mark.next_funding
+
+    # --- position -------------------------------------------------------------------------------------------------
+
+    def held(self, leg: int) -> int:
+        """Lots held on a leg."""
+        return self.books.long_qty if leg == Leg.LONG else self.books.short_qty
+
+    def entry(self, leg: int) -> float:
+        """Average entry of a leg, float ticks."""
+        return self.books.long_entry if leg == Leg.LONG else self.books.short_entry
+
+    def book(self, fill: Fill) -> None:
+        """Put an execution into the books."""
+        opened = not self.held(fill.leg)
+        self.books = ledger.fill(self.books, self.unit, fill.leg, fill.side, fill.price, fill.qty, fill.fee)
+        if opened:
+            self.basis_at_entry[fill.leg], self.funding_cost[fill.leg] = self.basis_bps(), 0.0
+        if not self.carries_marks:  # a fill is a trade, and trades are all that marks this symbol
+            self.mark = float(fill.price)
+
+    def pay_funding(self, leg: int, amount: float) -> None:
+        self.books = ledger.pay_funding(self.books, amount)
+        self.funding_cost[leg] += amount
+
+    def adopt(self, leg: int, qty: int, entry: float) -> None:
+        """Take the exchange's quantity of a leg for the truth."""
+        if leg == Leg.LONG:
+            self.books = self.books._replace(long_qty=qty, long_entry=entry)
+        else:
+            self.books = self.books._replace(short_qty=qty, short_entry=entry)
+
+    def net(self) -> float:
+        """Realized - fees - funding, USDT."""
+        return self.books.realized - self.books.fees - self.books.funding
+
+    def unrealized(self) -> float:
+        return ledger.unrealized(self.books, self.unit, self.mark) if self.mark is not None else 0.0
+
+    def basis_bps(self) -> float | None:
+        """(mark - index) / index in bps: the index stands for spot (E33)."""
+        return None if self.mark is None or not self.index else (self.mark - self.index) / self.index * 10_000
+
+    # --- thought --------------------------------------------------------------------------------------------------
+
+    def think(self, moment: Moment, time: int, equity: float, size_factor: float, fill: tuple[int, int, int, int] = (0, 0, 0, 0)) -> None:
+        """Ask the strategy what should rest now; `fill` = (leg, role, price, qty)."""
+        if self.bar is None:
+            self.wish.count[0] = 0
+            return
+        market = Market(
+            moment,
+            time,
+            self.bar.open,
+            self.bar.high,
+            self.bar.low,
+            self.bar.close,
+            self.mark if self.mark is not None else math.nan,
+            self.funding_rate if self.funding_rate is not None else math.nan,
+            self.funding_interval_ms,
+            self.next_funding or 0,
+            *fill,
+            self.books.long_qty,
+            self.books.long_entry,
+            self.books.short_qty,
+            self.books.short_entry,
+            self.throttle[0] * size_factor,
+            self.throttle[1] * size_factor,
+            equity,
+        )
+        self.state = self.strategy.step(self.params, self.state, market, self.wish)
+
+    def look_ready(self) -> None:
+        """Has the strategy seen enough bars?"""
+        self.ready = bool(self.strategy.describe(self.params, self.state)["ready"])
+
+    def shape(self, holds: tuple[str, str], hands_off: tuple[bool, bool], now: int) -> None:
+        """Make `wanted` of the wish: without entries on hold, without rungs that were just refused or would cross the market,
+        and without any row of a leg that a flatten has in hand."""
+        wish, wanted, kept = self.wish, self.wanted, 0
+        self.withheld.clear()
+        for row in range(wish.count[0]):
+            leg, role, price, qty = wish.leg[row], wish.role[row], wish.price[row], wish.qty[row]
+            if hands_off[leg]:
+                continue
+            why = self._why_not(leg, role, price, holds[leg], now)
+            if why:
+                self.withheld.append((leg, role, price, qty, why))
+                continue
+            wanted.leg[kept], wanted.role[kept], wanted.price[kept], wanted.qty[kept] = leg, role, price, qty
+            kept += 1
+        wanted.count[0] = kept
+
+    def _why_not(self, leg: int, role: int, price: int, hold: str, now: int) -> str:
+        """Why a wished rung may not rest now; "" = it may."""
+        if role == Role.ENTRY:
+            if hold:
+                return hold
+            if self._crosses(leg, price):
+                return "would take: the market is through this price, and openers are makers only"
+        refused = self.refusals.get((leg, role, price))
+        if refused is not None and now < refused.until:
+            return f"refused by the exchange: {refused.reason}; tried again later"
+        return ""
+
+    def _crosses(self, leg: int, price: int) -> bool:
+        """Would an entry at this price meet the market at once?"""
+        if leg == Leg.LONG:
+            ask = self.quote.ask if self.quote else self.traded
+            return ask is not None and price >= ask
+        bid = self.quote.bid if self.quote else self.traded
+        return bid is not None and price <= bid
+
+    def refused(self, order: Order, reason: str, now: int) -> None:
+        """The exchange refused this rung: wait before it is tried again, twice as long each time."""
+        key = (order.leg, order.role, order.price)
+        last = self.refusals.get(key)
+        wait = min(2 * last.wait_ms, REFUSED_MAX_MS) if last is not None else REFUSED_MS
+        self.refusals[key] = Refusal(now + wait, wait, reason)
+
+    def compare(self, hands_off: tuple[bool, bool]) -> int:
+        """Compare the wish with what rests or is on its way: the number of rows in `plan`."""
+        columns, self.names, row = self.resting, [], 0
+        for name, order in self.orders.open.items():
+            if hands_off[order.leg] or order.role == Role.CLOSE:
+                continue
+            columns.leg[row], columns.role[row], columns.price[row] = order.leg, order.role, order.price
+            columns.remaining[row] = order.qty - order.filled
+            columns.state[row] = OrderState.UNKNOWN if name in self.orders.ending else order.state
+            self.names.append(name)
+            row += 1
+        columns.count[0] = row
+        execution = self.settings.execution
+        return diff.diff(self.wanted, columns, execution.price_tolerance_bps, execution.qty_tolerance_pct, self.plan)
+
+    # --- exposure -------------------------------------------------------------------------------------------------
+
+    def openers_usdt(self, leg: int) -> float:
+        """Notional of every entry resting or in flight on a leg, at its price."""
+        return sum((o.qty - o.filled) * o.price * self.unit for o in self.orders.open.values() if o.leg == leg and o.role == Role.ENTRY)
+
+    def held_usdt(self, leg: int) -> float:
+        """Notional of a leg at the mark, USDT."""
+        qty = self.held(leg)
+        return qty * self.unit * (self.mark if self.mark is not None else self.entry(leg)) if qty else 0.0
+
+    def stop(self, leg: int) -> int | None:
+        """Trigger of the leg's resting stop, ticks."""
+        stops = [o.price for o in self.orders.open.values() if o.leg == leg and o.role == Role.STOP and o.state == OrderState.LIVE]
+        return stops[0] if stops else None
+
+    # --- views ----------------------------------------------------------------------------------------------------
+
+    def dormant(self, now: int) -> bool:
+        """Nothing held or ordered, and no data yet or between two windows of it: nothing here can be a risk."""
+        idle = not (self.books.long_qty or self.books.short_qty or self.orders.open)
+        return idle and (not self.seen or now - self.seen > self.max_gap_ms)
+
+    def view(self, now: int, cadence_ms: int) -> InstrumentView:
+        """The symbol in plain units, as breakers see it."""
+        tick, bar, quote = self.instrument.tick_size, self.bar, self.quote
+        age = max(0, now - self.seen - cadence_ms) if self.seen else None
+        return InstrumentView(
+            self.symbol,
+            None if self.mark is None else self.mark * tick,
+            None if self.index is None else self.index * tick,
+            None if bar is None else bar.close * tick,
+            None if quote is None else quote.bid * tick,
+            None if quote is None else quote.ask * tick,
+            None if bar is None else bar.high * tick,
+            None if bar is None else bar.low * tick,
+            None if bar is None else bar.volume * self.instrument.lot_size,
+            self.funding_rate,
+            self.next_funding,
+            self.funding_interval_ms,
+            age,
+            self.leg_view(Leg.LONG),
+            self.leg_view(Leg.SHORT),
+        )
+
+    def leg_view(self, leg: int) -> LegView:
+        qty, stop = self.held(leg), self.stop(leg)
+        tick = self.instrument.tick_size
+        return LegView(
+            qty * self.instrument.lot_size,
+            self.entry(leg) * tick,
+            self.held_usdt(leg),
+            ledger.leg_unrealized(self.books, self.unit, leg, self.mark) if qty and self.mark is not None else 0.0,
+            self.openers_usdt(leg),
+            None if stop is None else stop * tick,
+            stop is not None or not qty,
+        )
+
+    # --- checkpoint -----------------------------------------------------------------------------------------------
+
+    _PLAIN = ("throttle", "paused", "halted", "funding_cost", "basis_at_entry", "mark", "traded", "index", "funding_rate", "next_funding",
+              "funding_interval_ms", "seen", "ready")  # fmt: skip
+
+    def dump(self) -> dict[str, Any]:
+        """As JSON, for a checkpoint."""
+        plain = {name: pack(getattr(self, name)) for name in self._PLAIN}
+        bar = list(self.bar) if self.bar else None
+        quote = list(self.quote) if self.quote else None
+        return {"books": list(self.books), "orders": self.orders.dump(), "state": pack(self.state), "bar": bar, "quote": quote, **plain}
+
+    def load(self, data: dict[str, Any]) -> None:
+        """From a checkpoint."""
+        self.books = ledger.Books(*data["books"])
+        self.orders.load(data["orders"])
+        self.state = unpack(self.state, data["state"])
+        self.bar = Bar(*data["bar"]) if data["bar"] else None
+        self.quote = Quote(*data["quote"]) if data["quote"] else None
+        for name in self._PLAIN:
+            value = data[name]
+            setattr(self, name, list(value) if isinstance(value, list) else value)
+
+
+def rows(wish: Any) -> list[tuple[Any, ...]]:
+    """The rungs of a wish as (leg, role, price, qty)."""
+    columns: tuple[Array, ...] = (wish.leg, wish.role, wish.price, wish.qty)
+    return list(zip(*(column[: wish.count[0]] for column in columns), strict=True))

@@ -1,0 +1,484 @@
+"""The engine: takes one event, answers with effects. One law: what it does depends on its events alone.
+
+So the same engine trades live, on paper and in a backtest, and a journal fed to it again makes every decision again, bit for
+bit. The order of thought for each event: facts (on_market, on_exchange, on_house), risk, strategy, gate, orders, protection,
+flatten.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from hedgegridd.heart import notices, on_exchange, on_house, on_market, protect
+from hedgegridd.heart.account import Account
+from hedgegridd.heart.breakers import Guard, Noticed, Panel, Tripped, Verdict, judge
+from hedgegridd.heart.deadman import DeadMan
+from hedgegridd.heart.desk import LEGS, Desk
+from hedgegridd.heart.effects import Amend, Ask, AskReport, Cancel, Effect, Finished, InForce, Notify, Place, Reply, Sync, Write
+from hedgegridd.heart.flatten import Flatten
+from hedgegridd.heart.gate import Gate
+from hedgegridd.heart.killswitch import KillSwitch
+from hedgegridd.heart.recovery import Recovery
+from hedgegridd.heart.snapshot import picture, plain
+from hedgegridd.kernel.diff import Action
+from hedgegridd.model import Alert, Level, Mode, Moment, Order, OrderState, Role, Stopping, entry_side
+
+MINUTE_MS = 60_000
+NO_FILL = (0, 0, 0, 0)
+EIGHT_HOURS_MS = 28_800_000
+HANDLERS: dict[type, Callable[[Engine, Any], None]] = {**on_market.HANDLERS, **on_exchange.HANDLERS, **on_house.HANDLERS}
+
+class Engine:
+    """The heart, whole. Built by `heart.build`; its shell is `live.daemon`, `research.backtest` or a test."""
+
+    def __init__(self, config: Any, desks: dict[str, Desk], account: Account, panel: Panel, carries: frozenset[str],
+                 cadence_ms: int) -> None:  # fmt: skip
+        self.config, self.desks, self.account, self.panel = config, desks, account, panel
+        self.carries, self.cadence_ms = carries, cadence_ms
+        self.mode = Mode(config.mode)
+        live = self.mode == Mode.LIVE
+        self.kill = KillSwitch(config.kill_switch.enabled, Level[config.kill_switch.on_activate.upper()])
+        man, back = config.dead_mans_switch, config.recovery
+        self.deadman = DeadMan(man.enabled, man.timeout_minutes * MINUTE_MS, man.warning_minutes * MINUTE_MS)
+        wait = int(back.recovery_time_minutes * MINUTE_MS)
+        self.recovery = Recovery(live if back.enabled is None else back.enabled, back.reduced_size_factor, wait)
+        size = panel.guards.get("position_size")
+        cap = size.breaker.settings.max_position_usdt if size is not None and size.breaker is not None else float("inf")
+        self.gate = Gate(self.mode, config.limits, cap, config.protect.emergency_stop_pct, self.kill, panel, self.recovery, account, desks)
+        self.now = self.wall = self.started = 0
+        self.cursor = (0, 0)  # (time, how many market events of that time): where the feed goes on after a restart
+        self.hash = ""  # of every decision and fill so far: equal runs have equal hashes
+        self.counts = dict.fromkeys(("bars", "signals", "orders", "fills", "maker_fills"), 0)
+        self.errors: deque[int] = deque()  # times of refusals within the last minute
+        self.flattens: list[Flatten] = []
+        self.ending: Stopping | None = None
+        self.finished = False
+        self.foreign: list[Order] = []
+        self.out: list[Effect] = []
+        self.thoughts: list[tuple[Desk, Moment, tuple[int, int, int, int]]] = []
+        self.stirred: set[str] = set()  # symbols whose orders must be compared anew
+        self._last_hold: tuple[str, float] = ("", 1.0)
+        self.dirty = True
+        self._mark = self.synced = 0
+        self._latch: dict[str, Any] | None = None
+        self._latch_last = self._want_sync = False
+        self.waiting: list[tuple[int, str, str]] = []  # (sync mark, symbol, client id) of openers waiting for the disk
+        self.acks: list[tuple[int, int, dict[str, Any]]] = []  # (sync mark, ticket, result) of verbs waiting for the disk
+        self.releasing = 0  # sync mark after which a deactivation becomes true
+        self.sync_failed_at = 0
+        self.questions: dict[int, tuple[str, str]] = {}  # question under way -> (host, breaker)
+        self._question = 0
+
+    # --- the front door ---------------------------------------------------------------------------------------------
+
+    def handle(self, event: Any) -> list[Effect]:
+        """Take in one event; the answer is performed in its order. Effects belong to the caller."""
+        self.out = []
+        time = event.time
+        if time > self.now:
+            self.now = time
+            if self.account.open_day(time):
+                self.write("day", start_equity_usdt=self.account.day.start)
+        HANDLERS[type(event)](self, event)
+        self._risk()
+        self._think()
+        self._compare()
+        self._protect()
+        self._flatten()
+        self._end()
+        self._flush()
+        return self.out
+
+    def write(self, kind: str, **data: Any) -> None:
+        """An act for the journal."""
+        self.out.append(Write(kind, data))
+
+    def decide(self, kind: str, **data: Any) -> None:
+        """An act that is a decision or a fill: it goes into the hash that compares runs."""
+        text = f"{self.hash}{kind}{sorted(data.items())}"
+        self.hash = hashlib.sha256(text.encode()).hexdigest()[:32]
+        self.out.append(Write(kind, data))
+
+    def tell(self, build: Callable[..., Alert | None], *facts: Any) -> None:
+        """An alert for a person, where its rule is not switched off; its text is not even made then."""
+        switches = self.config.alerts
+        alert = build(self.now, *facts) if notices.on(build.__name__, switches) else None
+        if alert is not None and notices.wanted(alert, switches):
+            self.out.append(Notify(alert))
+
+    def sync(self, latch: bool = False, last: bool = False) -> int:
+        """Ask for the disk at the end of this event; answers the mark that its `Durable` will carry."""
+        self._want_sync = True
+        if latch:
+            self._latch, self._latch_last = self.kill.as_file(), last
+        return self._mark + 1
+
+    def acknowledge_when_durable(self, mark: int, ticket: int, result: dict[str, Any]) -> None:
+        """Reply to a verb once the disk has it."""
+        self.acks.append((mark, ticket, result))
+
+    def _flush(self) -> None:
+        if self._want_sync:
+            self._mark += 1
+            self.out.append(Sync(self._mark, self._latch, self._latch_last))
+            self._want_sync, self._latch, self._latch_last = False, None, False
+
+    def revalue(self, desk: Desk) -> None:
+        """A price or position moved: equity follows, and every breaker looks at the end of this event."""
+        self.account.mark(desk.symbol, desk.net(), desk.unrealized())
+        self.dirty = True
+
+    def moved(self, desk: Desk) -> None:
+        """An order's state changed: compare this desk's wish and orders anew."""
+        self.stirred.add(desk.symbol)
+        self.dirty = True
+
+    def think(self, desk: Desk, moment: Moment, fill: tuple[int, int, int, int] = NO_FILL) -> None:
+        """Let the strategy look, once risk has looked; `fill` = (leg, role, price, qty)."""
+        self.thoughts.append((desk, moment, fill))
+
+    # --- risk -------------------------------------------------------------------------------------------------------
+
+    def _risk(self) -> None:
+        if not self.dirty or not self.kill.enabled:
+            return
+        self.dirty = False
+        snapshot = picture(self)
+        asked = set(self.questions.values())
+        for guard in [*self.panel.guards.values(), *self.panel.candidates.values()]:
+            if guard.state == "disarmed" and not guard.disarmed_until:
+                continue
+            if guard.breaker is not None:
+                self.hear(guard, judge(guard.breaker, snapshot))
+            elif (guard.host, guard.name) not in asked:
+                self._question += 1
+                self.questions[self._question] = (guard.host, guard.name)
+                self.out.append(Ask(guard.host, self._question, "check", guard.name, snapshot))
+
+    def hear(self, guard: Guard, verdict: Verdict) -> None:
+        """Take in what a breaker said, and act on a trip."""
+        outcome = self.panel.hear(guard, verdict, self.now)
+        if isinstance(outcome, Tripped):
+            self._trip(outcome)
+        elif isinstance(outcome, Noticed):
+            self._notice(outcome)
+
+    def hear_host(self, host: str, name: str, verdict: Verdict) -> None:
+        """A host's breaker spoke: the guard in force, or a new version on its first look."""
+        candidate, guard = self.panel.candidates.get(name), self.panel.guards.get(name)
+        if candidate is not None and candidate.host == host:
+            noticed = self.panel.hear_candidate(candidate, verdict, self.now)
+            if noticed is not None:
+                self._notice(noticed)
+                if noticed.kind == "armed":
+                    self.out.append(InForce(host))
+        elif guard is not None and guard.host == host:
+            self.hear(guard, verdict)
+
+    def _notice(self, noticed: Noticed) -> None:
+        guard, kind, text = noticed
+        self.write("breaker", name=guard.name, what=kind, text=text)
+        if kind != "armed":
+            self.tell(notices.breaker_noticed, guard, kind, text)
+
+    def _trip(self, tripped: Tripped) -> None:
+        guard, level, trip = tripped
+        guard.inputs = plain(picture(self))
+        self.write("trip", name=guard.name, level=level.name.lower(), reason=trip.reason, value=trip.value, threshold=trip.threshold,
+                   inputs=guard.inputs)  # fmt: skip
+        self.tell(notices.breaker_tripped, guard.name, trip, level, guard.unit)
+        if level >= Level.HALT:
+            self.engage(level, f"breaker {guard.name}: {trip.reason}", f"breaker.{guard.name}", "")
+
+    def funding_watch(self, desk: Desk) -> None:
+        """Tell where funding, scaled to eight hours, costs a leg more than people want to pay unasked."""
+        rate = desk.funding_rate
+        if not rate:
+            return
+        bps = abs(rate) * 10_000 * EIGHT_HOURS_MS / desk.funding_interval_ms
+        leg = 0 if rate > 0 else 1  # longs pay a positive rate
+        if desk.held(leg):
+            self.tell(notices.high_funding, desk.symbol, leg, bps, desk.held_usdt(leg) * bps / 10_000, self.config.alerts)
+
+    # --- the kill switch --------------------------------------------------------------------------------------------
+
+    def engage(self, level: Level, reason: str, source: str, actor: str) -> None:
+        """Activate the kill switch: the gate is shut from this line on; the disk follows."""
+        was = self.kill.active
+        if self.kill.activate(level, reason, source, actor, self.now):
+            self.engaged(was)
+
+    def engaged(self, was_active: bool) -> None:
+        """The latch moved: journal, file, page, and the flatten its level asks for."""
+        self.releasing = 0
+        self.write("kill", **self.kill.dump())
+        self.sync(latch=True)
+        if not was_active:
+            kill = self.kill
+            self.tell(notices.kill_activated, kill.level, kill.reason, kill.source, kill.actor)
+        if self.kill.level == Level.FLATTEN and self.kill.phase == "requested":
+            self.start_flatten(self.everything(), self.kill.reason, kill=True)
+
+    def release_when_durable(self) -> int:
+        """A person lets the kill switch go: journal first, then the file, then it is true."""
+        self.write("kill", **{**self.kill.dump(), "active": False, "phase": "idle"})
+        mark = self.sync()
+        self._latch = {**self.kill.as_file(), "active": False, "phase": "idle"}
+        self._latch_last = True
+        self.releasing = mark
+        return mark
+
+    # --- thought and orders -----------------------------------------------------------------------------------------
+
+    def _think(self) -> None:
+        for desk, moment, fill in self.thoughts:
+            desk.think(moment, self.now, self.account.equity, self.recovery.size_factor, fill)
+            if moment == Moment.BAR and not desk.ready:
+                desk.look_ready()
+            self.stirred.add(desk.symbol)
+        self.thoughts.clear()
+
+    def _compare(self) -> None:
+        hold = (self.gate.hold(), self.recovery.size_factor)
+        if hold != self._last_hold:
+            self._last_hold = hold
+            self.stirred.update(self.desks)
+        for symbol in sorted(self.stirred):
+            self._act_on(self.desks[symbol])
+        self.stirred.clear()
+
+    def _hands_off(self, desk: Desk) -> tuple[bool, bool]:
+        active = self.active()
+        if not active:
+            return False, False
+        return any(f.covers(desk.symbol, 0) for f in active), any(f.covers(desk.symbol, 1) for f in active)
+
+    def _act_on(self, desk: Desk) -> None:
+        """Turn wish against orders into intents: cancels, amends, places."""
+        if self.mode == Mode.MONITOR:
+            self.counts["signals"] += desk.wish.count[0] > 0
+            return
+        hands_off = self._hands_off(desk)
+        desk.shape(self.gate.holds(desk), hands_off, self.now)
+        rows = desk.compare(hands_off)
+        if not rows:
+            return
+        self.counts["signals"] += 1
+        plan, wanted = desk.plan, desk.wanted
+        cancels = [desk.names[plan.row[i]] for i in range(rows) if plan.action[i] == Action.CANCEL]
+        if cancels:
+            self.cancel(desk, [desk.orders.open[name] for name in cancels])
+        for i in range(rows):
+            row = plan.row[i]
+            if plan.action[i] == Action.AMEND:
+                self._amend(desk, desk.names[row], plan.qty[i])
+            elif plan.action[i] == Action.PLACE:
+                self.place(desk, wanted.leg[row], wanted.role[row], wanted.price[row], plan.qty[i])
+
+    def place(self, desk: Desk, leg: int, role: int, price: int, qty: int) -> Order | None:
+        side = entry_side(leg) if role == Role.ENTRY else -entry_side(leg)
+        if role == Role.ENTRY:
+            why = self.gate.refuse(desk, leg, price, qty)
+            if why:
+                desk.withheld.append((leg, role, price, qty, why))
+                return None
+        order = desk.orders.new(leg, role, side, price, qty, self.now)
+        self.counts["orders"] += 1
+        self.decide("order", t=self.now, client_id=order.client_id, symbol=desk.symbol, leg=int(leg), role=int(role), side=int(side),
+                    price=price, qty=qty, **({"is_dry_run": True} if self.mode == Mode.DRY_RUN else {}))  # fmt: skip
+        if role == Role.ENTRY:
+            self.waiting.append((self.sync(), desk.symbol, order.client_id))
+            return order
+        sent = desk.orders.move(order.client_id, OrderState.SENT)
+        assert sent is not None
+        self.out.append(Place((sent,)))
+        return sent
+
+    def _amend(self, desk: Desk, name: str, remaining: int) -> None:
+        order = desk.orders.open[name]
+        grows = order.role == Role.ENTRY and remaining > order.qty - order.filled
+        if grows:  # growing an opener is opening: cancel, and let the gate see the new one
+            self.cancel(desk, [order])
+            return
+        desk.orders.ending.add(name)
+        self.decide("amend", t=self.now, client_id=name, qty=remaining + order.filled)
+        self.out.append(Amend(name, remaining + order.filled))
+
+    def cancel(self, desk: Desk, orders: list[Order]) -> None:
+        """Cancel these; what never left the house is simply dropped."""
+        leaving = []
+        for order in orders:
+            self.decide("cancel", t=self.now, client_id=order.client_id)
+            if order.state == OrderState.PENDING:
+                desk.orders.drop(order.client_id)
+            else:
+                desk.orders.ending.add(order.client_id)
+                leaving.append(order)
+        if leaving:
+            self.out.append(Cancel(tuple(leaving)))
+
+    def close(self, desk: Desk, leg: int, qty: int) -> Order:
+        """Close at market, at once."""
+        order = self.place(desk, leg, Role.CLOSE, 0, qty)
+        assert order is not None
+        return order
+
+    def ask_report(self) -> None:
+        """Ask the exchange for its picture."""
+        self.out.append(AskReport())
+
+    # --- protection and flatten -------------------------------------------------------------------------------------
+
+    def _protect(self) -> None:
+        if self.mode == Mode.MONITOR:
+            return
+        for desk in self.desks.values():
+            if not (desk.books.long_qty or desk.books.short_qty):
+                continue
+            for bare in protect.bare_legs(desk, self.config.protect.emergency_stop_pct, self._hands_off(desk)):
+                refused = desk.refusals.get((bare.leg, Role.STOP, bare.trigger))
+                if refused is not None and self.now < refused.until:
+                    continue
+                self.write("emergency_stop", symbol=desk.symbol, leg=int(bare.leg), trigger=bare.trigger)
+                self._rescue(desk, bare)
+
+    def _rescue(self, desk: Desk, bare: protect.Bare) -> None:
+        """Put a stop under a bare leg, or close it where the market is already through."""
+        qty = desk.held(bare.leg)
+        if bare.trigger:
+            self.place(desk, bare.leg, Role.STOP, bare.trigger, qty)
+        else:
+            self.close(desk, bare.leg, qty)
+        self.tell(notices.emergency_stop_placed, desk.symbol, bare.leg, bare.trigger * desk.instrument.tick_size)
+
+    def everything(self) -> list[tuple[str, int]]:
+        """Every leg of every symbol."""
+        return [(symbol, int(leg)) for symbol in self.desks for leg in LEGS]
+
+    def active(self) -> list[Flatten]:
+        """Flattens under way."""
+        return [flatten for flatten in self.flattens if flatten.phase != "flat"]
+
+    def start_flatten(self, scope: list[tuple[str, int]], reason: str, *, kill: bool, ticket: int = 0) -> None:
+        """Begin to close these legs at the end of this event."""
+        deadline = int(self.config.flatten.deadline_seconds * 1000)
+        flatten = Flatten(scope, reason, self.now, deadline, ticket, by_kill=kill)
+        self.flattens = [*self.active(), flatten]
+        self.write("flatten", reason=reason, scope=scope)
+        self.tell(notices.flatten_started, reason, scope)
+
+    def flatten(self, scope: list[tuple[str, int]], reason: str, ticket: int) -> None:
+        """Close these legs on a person's word, and keep them paused until `resume`."""
+        for symbol, leg in scope:
+            self.desks[symbol].paused[leg] = True
+        self.start_flatten(scope, reason, kill=False, ticket=ticket)
+
+    def _flatten(self) -> None:
+        for flatten in self.active():
+            flatten.advance(self.desks, self, self.now)
+            if flatten.failed and flatten.ticket:
+                self.out.append(Reply(flatten.ticket, flatten.result()))
+                flatten.ticket = 0
+            if flatten.page_due(self.now):
+                self.tell(notices.flatten_failed, flatten.reason, flatten.phase, self.unresolved())
+        self._kill_phase()
+
+    def flat(self, flatten: Flatten) -> None:
+        """The exchange reported zero: say so."""
+        self.write("flat", **flatten.result())
+        self.tell(notices.flatten_done, flatten.result(), self.now - flatten.started, flatten.scope)
+        if flatten.ticket:
+            self.out.append(Reply(flatten.ticket, flatten.result()))
+            flatten.ticket = 0
+        for symbol in {symbol for symbol, _ in flatten.scope}:
+            self.think(self.desks[symbol], Moment.LOOK)
+
+    def _kill_phase(self) -> None:
+        """What the kill switch's work has come to; its file is told when the work ends."""
+        if not self.kill.active:
+            return
+        mine = [flatten for flatten in self.flattens if flatten.by_kill]
+        if self.kill.level == Level.FLATTEN and mine:
+            phase = mine[-1].shown
+        else:
+            openers = any(o.role == Role.ENTRY for desk in self.desks.values() for o in desk.orders.open.values())
+            phase = "cancelling" if openers else "idle"
+        if phase != self.kill.phase:
+            self.kill.phase = phase
+            self.write("kill_phase", phase=phase)
+            if phase in ("flat", "idle", "failed"):
+                self.sync(latch=True)
+
+    def held_legs(self) -> list[tuple[str, int, float]]:
+        """(symbol, leg, coins) of every leg that is not zero."""
+        desks = self.desks.values()
+        return [(desk.symbol, int(leg), desk.held(leg) * desk.instrument.lot_size) for desk in desks for leg in LEGS if desk.held(leg)]
+
+    def unresolved(self) -> list[str]:
+        """What stands between us and flat, in words."""
+        held = [f"{symbol} {LEGS[leg].name.lower()}: {coins:g} held" for symbol, leg, coins in self.held_legs()]
+        return held + [f"{desk.symbol}: {len(desk.orders.open)} own orders" for desk in self.desks.values() if desk.orders.open]
+
+    # --- the end ----------------------------------------------------------------------------------------------------
+
+    def _end(self) -> None:
+        if self.ending is None or self.finished:
+            return
+        openers = any(o.role == Role.ENTRY for desk in self.desks.values() for o in desk.orders.open.values())
+        active = self.active()
+        if not openers and (not active or all(flatten.failed for flatten in active)):
+            self.finished = True
+            self.write("stop", hash=self.hash, **self.counts)
+            self.sync()
+            self.out.append(Finished(not active))
+
+    # --- checkpoint -------------------------------------------------------------------------------------------------
+
+    def dump(self) -> dict[str, Any]:
+        """The whole state as JSON: with it and the events after it, everything is made again."""
+        return {
+            "now": self.now,
+            "wall": self.wall,
+            "started": self.started,
+            "cursor": list(self.cursor),
+            "hash": self.hash,
+            "counts": dict(self.counts),
+            "account": self.account.dump(),
+            "kill": self.kill.dump(),
+            "panel": self.panel.dump(),
+            "deadman": [self.deadman.confirmed_at, self.deadman.warned, self.deadman.acted],
+            "recovery": [self.recovery.stage, self.recovery.since],
+            "desks": {symbol: desk.dump() for symbol, desk in self.desks.items()},
+            "flattens": [flatten.dump() for flatten in self.active()],
+            "errors": list(self.errors),
+            "unsettled": self.gate.unsettled,
+        }
+
+    def take_over(self, old: Engine) -> None:
+        """Go on where another engine is, between two events: a reload."""
+        self.load(old.dump())
+        self._mark, self._question, self.questions, self.foreign = old._mark, old._question, old.questions, old.foreign
+        self.gate.storage_failed, self.gate.stopping = old.gate.storage_failed, old.gate.stopping
+        self.panel.candidates = old.panel.candidates
+        self.ending, self.finished = old.ending, old.finished
+        self.sync_failed_at = old.sync_failed_at
+
+    def load(self, data: dict[str, Any]) -> None:
+        """Take up a checkpoint."""
+        self.now, self.wall, self.started = data["now"], data["wall"], data["started"]
+        self.cursor = (data["cursor"][0], data["cursor"][1])
+        self.hash, self.counts = data["hash"], dict(data["counts"])
+        self.account.load(data["account"])
+        self.kill.load(data["kill"])
+        self.panel.load(data["panel"])
+        self.deadman.confirmed_at, self.deadman.warned, self.deadman.acted = data["deadman"]
+        self.recovery.stage, self.recovery.since = data["recovery"]
+        for symbol, kept in data["desks"].items():
+            if symbol in self.desks:
+                self.desks[symbol].load(kept)
+        self.flattens = [Flatten.load(kept) for kept in data["flattens"]]
+        self.errors = deque(data["errors"])
+        self.gate.unsettled = data["unsettled"]

@@ -1,0 +1,145 @@
+"""Flatten: from a decision to a verified flat account. One law: flat is what the exchange reports, never what was sent.
+
+Openers and take-profits are cancelled and every leg is closed in the same breath; stops are withdrawn last; then the exchange
+is asked, and only its zero ends it. A late fill is closed again. Past its deadline it is `failed`, says so again and again,
+and goes on trying. It calls no strategy and waits for no disk.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Protocol
+
+from hedgegridd.heart.desk import Desk
+from hedgegridd.heart.orders import parse
+from hedgegridd.model import Leg, Order, Report, Role
+
+RETRY_MS = 250  # a refused close is fired again after this, doubling up to RETRY_MAX_MS
+RETRY_MAX_MS = 5_000
+PAGE_AGAIN_MS = 60_000
+
+
+class Hands(Protocol):
+    """What a flatten may do; the engine's."""
+
+    def close(self, desk: Desk, leg: int, qty: int) -> Order: ...
+    def cancel(self, desk: Desk, orders: list[Order]) -> None: ...
+    def ask_report(self) -> None: ...
+
+
+@dataclass(slots=True)
+class Flatten:
+    """One flatten of these (symbol, leg) pairs. Dumped whole into checkpoints, so a restart goes on where it was."""
+
+    scope: list[tuple[str, int]]
+    reason: str
+    started: int
+    deadline_ms: int
+    ticket: int = 0  # the verb that waits for it, 0 = none
+    by_kill: bool = False
+    phase: str = "requested"
+    cancelled: int = 0
+    closing: list[dict[str, Any]] = field(default_factory=list)
+    asked_at: int = 0
+    retry_ms: int = RETRY_MS
+    retry_at: int = 0
+    paged_at: int = 0
+    pages: int = 0
+    failed: bool = False
+    done_at: int = 0
+
+    def covers(self, symbol: str, leg: int) -> bool:
+        """Is this leg being flattened?"""
+        return (symbol, leg) in self.scope
+
+    def advance(self, desks: dict[str, Desk], hands: Hands, now: int) -> None:
+        """Do whatever can be done now. Called after every event while unfinished."""
+        if self.phase == "flat":
+            return
+        pairs = [(desks[symbol], leg) for symbol, leg in self.scope if symbol in desks]
+        for desk, leg in pairs:
+            self._cancel(desk, leg, hands, Role.ENTRY, Role.TAKE_PROFIT)
+            self._close(desk, leg, hands, now)
+        if any(desk.held(leg) or desk.orders.of(leg, Role.ENTRY, Role.TAKE_PROFIT, Role.CLOSE) for desk, leg in pairs):
+            working = any(desk.orders.of(leg, Role.ENTRY, Role.TAKE_PROFIT) for desk, leg in pairs)
+            self.phase, self.asked_at = "cancelling" if working else "closing", 0
+        else:
+            for desk, leg in pairs:
+                self._cancel(desk, leg, hands, Role.STOP)
+            self._verify(pairs, hands, now)
+        self.failed = self.failed or now - self.started >= self.deadline_ms
+
+    def _cancel(self, desk: Desk, leg: int, hands: Hands, *roles: int) -> None:
+        doomed = [order for order in desk.orders.of(leg, *roles) if order.client_id not in desk.orders.ending]
+        if doomed:
+            self.cancelled += len(doomed)
+            hands.cancel(desk, doomed)
+
+    def _close(self, desk: Desk, leg: int, hands: Hands, now: int) -> None:
+        """Close what is held and not being closed yet, in pieces of the largest market order."""
+        under_way = sum(order.qty - order.filled for order in desk.orders.of(leg, Role.CLOSE))
+        rest = desk.held(leg) - under_way
+        if rest <= 0 or now < self.retry_at:
+            return
+        while rest > 0:
+            piece = min(rest, desk.instrument.market_max_qty)
+            order = hands.close(desk, leg, piece)
+            size = piece * desk.instrument.lot_size
+            self.closing.append({"symbol": desk.symbol, "side": Leg(leg).name.lower(), "size": size, "order_id": order.client_id})
+            rest -= piece
+
+    def _verify(self, pairs: list[tuple[Desk, int]], hands: Hands, now: int) -> None:
+        if any(desk.orders.of(leg, Role.STOP) for desk, leg in pairs):
+            return
+        self.phase = "verifying"
+        if not self.asked_at or now - self.asked_at >= RETRY_MAX_MS:
+            self.asked_at = now or 1
+            hands.ask_report()
+
+    def refused(self, now: int) -> None:
+        """A close was refused: wait a little before the next, the exchange's picture is asked for meanwhile."""
+        self.retry_at = now + self.retry_ms
+        self.retry_ms = min(2 * self.retry_ms, RETRY_MAX_MS)
+
+    def judge(self, report: Report, now: int) -> bool:
+        """Flat? Only a report asked for after the last act counts, and only zero legs with no own order."""
+        if self.phase != "verifying" or not self.asked_at:
+            return False
+        held = any(leg.qty and self.covers(leg.symbol, leg.leg) for leg in report.held)
+        own = any(parse(order.client_id) and self.covers(order.symbol, order.leg) for order in report.orders)
+        if held or own:
+            self.asked_at = 0  # the books are put right by reconcile; go round again
+            return False
+        self.phase, self.done_at = "flat", now
+        return True
+
+    def page_due(self, now: int) -> bool:
+        """Failed, and nobody was told for a minute."""
+        if not self.failed or self.phase == "flat" or (self.paged_at and now - self.paged_at < PAGE_AGAIN_MS):
+            return False
+        self.paged_at, self.pages = now or 1, self.pages + 1
+        return True
+
+    @property
+    def shown(self) -> str:
+        """The phase as `status` tells it."""
+        return "failed" if self.failed and self.phase != "flat" else self.phase
+
+    def result(self) -> dict[str, Any]:
+        """What `flatten` answers (row 6); the shell writes the time in ISO form."""
+        return {
+            "cancelled_orders": self.cancelled,
+            "closing_positions": self.closing,
+            "timestamp": self.done_at or self.started,
+            "reason": self.reason,
+            "status": self.shown,
+        }
+
+    def dump(self) -> dict[str, Any]:
+        """As JSON, for a checkpoint: nobody waits for the reply any more after it."""
+        return {**asdict(self), "ticket": 0}
+
+    @classmethod
+    def load(cls, data: dict[str, Any]) -> Flatten:
+        """From a checkpoint."""
+        return cls(**{**data, "scope": [(symbol, leg) for symbol, leg in data["scope"]]})

@@ -1,0 +1,138 @@
+"""The gate: the one door for orders. One law: nothing reaches the exchange but through here, and openers pass every rule.
+
+Two questions. `hold`: may any opener of this leg rest now (kill switch, mode, pauses, breakers, storage)? `refuse`: does this one
+opener keep every limit, counting position + resting + in flight? Closers are never asked. A rule is a row in a table; a refusal
+names limit, value and threshold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from hedgegridd.heart.account import Account
+from hedgegridd.heart.breakers import Panel
+from hedgegridd.heart.desk import LEGS, Desk
+from hedgegridd.heart.killswitch import KillSwitch
+from hedgegridd.heart.recovery import Recovery
+from hedgegridd.model import Leg, Mode, OrderState, Role
+
+
+class Ask(NamedTuple):
+    """One opener before the gate."""
+
+    desk: Desk
+    leg: int
+    price: int
+    qty: int
+
+    @property
+    def notional(self) -> float:
+        """USDT at the order's price."""
+        return self.qty * self.price * self.desk.unit
+
+
+class Gate:
+    """The rules, and what they look at."""
+
+    def __init__(self, mode: Mode, limits: Any, max_position_usdt: float, stop_pct: float, kill: KillSwitch, panel: Panel,
+                 recovery: Recovery, account: Account, desks: dict[str, Desk]) -> None:  # fmt: skip
+        self.mode, self.limits, self.max_position_usdt, self.stop_pct = mode, limits, max_position_usdt, stop_pct
+        self.kill, self.panel, self.recovery, self.account, self.desks = kill, panel, recovery, account, desks
+        self.storage_failed = ""
+        self.unsettled = "start-up: the exchange has not reported yet"
+        self.stopping = ""
+
+    # --- may anything open? -----------------------------------------------------------------------------------------
+
+    def hold(self) -> str:
+        """Why no opener may rest anywhere; "" = openers may."""
+        if self.kill.active:
+            return f"kill switch is active ({self.kill.level.name.lower()}): {self.kill.reason}"
+        if self.mode == Mode.MONITOR:
+            return "mode is monitor: nothing is sent"
+        if self.storage_failed:
+            return f"journal cannot be written: {self.storage_failed}"
+        if self.unsettled or self.stopping:
+            return self.unsettled or self.stopping
+        if self.recovery.size_factor == 0.0:
+            return f"staged return: stage {self.recovery.stage} opens nothing"
+        return self.panel.hold()
+
+    @staticmethod
+    def leg_hold(desk: Desk, leg: int) -> str:
+        """Why no opener may rest on this leg; "" = it may."""
+        if desk.halted:
+            return f"{desk.symbol} is halted: {desk.halted}"
+        if desk.paused[leg]:
+            return f"{desk.symbol} {Leg(leg).name.lower()} is paused"
+        return ""
+
+    def holds(self, desk: Desk) -> tuple[str, str]:
+        """The first reason that withholds each leg's openers."""
+        everywhere = self.hold()
+        if everywhere:
+            return everywhere, everywhere
+        return self.leg_hold(desk, Leg.LONG), self.leg_hold(desk, Leg.SHORT)
+
+    # --- may this one? ----------------------------------------------------------------------------------------------
+
+    def refuse(self, desk: Desk, leg: int, price: int, qty: int) -> str:
+        """Why this opener breaks a limit; "" = it keeps them all."""
+        ask = Ask(desk, leg, price, qty)
+        for rule in RULES:
+            why = rule(self, ask)
+            if why:
+                return why
+        return ""
+
+    def gross_usdt(self) -> float:
+        """Position + resting + in flight, over all legs."""
+        return sum(desk.held_usdt(leg) + desk.openers_usdt(leg) for desk in self.desks.values() for leg in LEGS)
+
+
+def over(name: str, value: float, threshold: float, unit: str) -> str:
+    """The sentence of a refusal, where value > threshold."""
+    return f"{name}: {value:,.2f} {unit} > {threshold:,.2f} {unit}" if value > threshold else ""
+
+
+def _settled_rung(_: Gate, ask: Ask) -> str:
+    """Pain 1: a rung whose order nobody is sure of is closed to new orders."""
+    for order in ask.desk.orders.open.values():
+        if order.leg == ask.leg and order.role == Role.ENTRY and order.price == ask.price and order.state != OrderState.DONE:
+            return f"rung {ask.price} has order {order.client_id} ({order.state!s})"
+    return ""
+
+
+def _leg_size(gate: Gate, ask: Ask) -> str:
+    total = ask.desk.held_usdt(ask.leg) + ask.desk.openers_usdt(ask.leg) + ask.notional
+    if total >= gate.max_position_usdt:  # the position-size breaker trips at its line: the gate stays below it
+        return f"max_position_usdt: {total:,.2f} USDT >= {gate.max_position_usdt:,.2f} USDT"
+    equity = gate.account.equity
+    return over("max_position_pct", total / equity * 100, gate.limits.max_position_pct, "%") if equity > 0 else "equity is not positive"
+
+
+def _exposure(gate: Gate, ask: Ask) -> str:
+    value = (gate.gross_usdt() + ask.notional) / gate.account.equity * 100
+    return over("max_exposure_pct", value, gate.limits.max_exposure_pct, "%")
+
+
+def _risk(gate: Gate, ask: Ask) -> str:
+    """What this order loses at the leg's stop, or at the emergency stop where none rests yet."""
+    stop = ask.desk.stop(ask.leg)
+    loss = ask.notional * gate.stop_pct / 100 if stop is None else abs(ask.price - stop) * ask.qty * ask.desk.unit
+    return over("max_risk_per_trade_pct", loss / gate.account.equity * 100, gate.limits.max_risk_per_trade_pct, "%")
+
+
+def _legs(gate: Gate, ask: Ask) -> str:
+    """A trade is a leg (E6): twenty rungs of one leg are one."""
+    used = {(d.symbol, leg) for d in gate.desks.values() for leg in LEGS if d.held(leg) or d.orders.of(leg, Role.ENTRY)}
+    return over("max_open_trades", len(used | {(ask.desk.symbol, ask.leg)}), gate.limits.max_open_trades, "legs")
+
+
+def _margin(gate: Gate, ask: Ask) -> str:
+    needed = sum((d.held_usdt(leg) + d.openers_usdt(leg)) / d.instrument.leverage for d in gate.desks.values() for leg in LEGS)
+    return over("initial margin", needed + ask.notional / ask.desk.instrument.leverage, gate.account.equity, "USDT")
+
+
+RULES: tuple[Callable[[Gate, Ask], str], ...] = (_settled_rung, _leg_size, _exposure, _risk, _legs, _margin)

@@ -1,0 +1,197 @@
+"""What the exchange says of our orders and account, taken in. One law: the exchange is the truth, and a fact counts once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from hedgegridd.heart import notices, reconcile
+from hedgegridd.heart.desk import Desk
+from hedgegridd.heart.effects import AskReport
+from hedgegridd.heart.orders import parse
+from hedgegridd.model import (
+    Accepted,
+    Amended,
+    Cancelled,
+    Fill,
+    FundingPaid,
+    Leg,
+    Moment,
+    Order,
+    OrderState,
+    Rejected,
+    Report,
+    Role,
+    Transfer,
+)
+
+if TYPE_CHECKING:
+    from hedgegridd.heart.engine import Engine
+
+NOT_ERRORS = frozenset({-5022, -2011, -2013, -2021})  # refusals that are part of the trade, not a fault of ours
+
+
+def _order(engine: Engine, client_id: str) -> tuple[Desk, Order] | None:
+    """The open order of this id, and its desk; None where it is not (or no longer) ours."""
+    rung = parse(client_id)
+    desk = engine.desks.get(rung.symbol) if rung else None
+    order = desk.orders.open.get(client_id) if desk else None
+    return (desk, order) if desk and order else None
+
+
+def accepted(engine: Engine, event: Accepted) -> None:
+    """It rests."""
+    found = _order(engine, event.client_id)
+    if found is None or found[1].state == OrderState.LIVE:
+        return
+    desk, order = found
+    desk.orders.move(event.client_id, OrderState.LIVE, event.order_id)
+    desk.refusals.pop((order.leg, order.role, order.price), None)
+    engine.write("accepted", client_id=event.client_id, order_id=event.order_id)
+    engine.moved(desk)
+
+
+def rejected(engine: Engine, event: Rejected) -> None:
+    """It never rested (or, for an amend, rests as it was)."""
+    found = _order(engine, event.client_id)
+    if found is None:
+        return
+    desk, order = found
+    engine.write("rejected", client_id=event.client_id, code=event.code, reason=event.reason)
+    if event.client_id in desk.orders.ending:
+        desk.orders.ending.discard(event.client_id)
+    else:
+        desk.orders.drop(event.client_id)
+    desk.refused(order, event.reason, engine.now)
+    if event.code not in NOT_ERRORS:
+        engine.errors.append(engine.now)
+        engine.tell(notices.order_error, desk.symbol, event.client_id, event.code, event.reason)
+    if order.role == Role.CLOSE:
+        for flatten in engine.active():
+            flatten.refused(engine.now)
+        engine.out.append(AskReport())
+    elif order.role == Role.STOP and event.code == -2021:  # the market is through the stop already
+        engine.close(desk, order.leg, desk.held(order.leg))
+    engine.moved(desk)
+
+
+def amended(engine: Engine, event: Amended) -> None:
+    """Its quantity is another now."""
+    found = _order(engine, event.client_id)
+    if found is not None:
+        found[0].orders.resize(event.client_id, event.qty)
+        engine.moved(found[0])
+
+
+def cancelled(engine: Engine, event: Cancelled) -> None:
+    """It rests no more. "Unknown" of an order that may still be on its way proves nothing: ask for the whole picture."""
+    found = _order(engine, event.client_id)
+    if found is None:
+        return
+    desk, order = found
+    if event.reason == "unknown" and order.state in (OrderState.SENT, OrderState.UNKNOWN):
+        engine.out.append(AskReport())
+        return
+    desk.orders.drop(event.client_id)
+    engine.write("cancelled", client_id=event.client_id, reason=event.reason)
+    engine.moved(desk)
+
+
+def fill(engine: Engine, fill: Fill) -> None:
+    """Money moved: books, equity, strategy."""
+    desk = engine.desks[fill.symbol]
+    if not desk.orders.book_fill(fill.client_id, fill.trade_id, fill.qty):
+        return
+    before = desk.books.realized
+    desk.book(fill)
+    realized = desk.books.realized - before
+    engine.counts["fills"] += 1
+    engine.counts["maker_fills"] += fill.maker
+    rung = parse(fill.client_id)
+    role, price = (rung.role, rung.price) if rung else (Role.CLOSE, 0)
+    engine.decide("fill", symbol=fill.symbol, t=fill.time, leg=int(fill.leg), side=int(fill.side), role=int(role), price=fill.price,
+                  qty=fill.qty, fee=fill.fee, maker=fill.maker, realized=realized, client_id=fill.client_id, order_id=fill.order_id,
+                  trade_id=fill.trade_id, reason=fill.reason)  # fmt: skip
+    engine.revalue(desk)
+    engine.tell(notices.fill, desk.instrument, fill, realized)
+    if realized < 0:
+        engine.tell(notices.large_loss, fill.symbol, fill.leg, -realized, engine.config.alerts)
+        engine.tell(notices.single_loss, fill.symbol, fill.leg, -realized, engine.account.equity - realized, engine.config.alerts)
+    if rung is None:
+        _stranger(engine, desk, fill)
+    engine.think(desk, Moment.FILL, (fill.leg, int(role), price, fill.qty))
+
+
+def _stranger(engine: Engine, desk: Desk, fill: Fill) -> None:
+    """A fill nobody here ordered: liquidation, ADL or another hand. Openers stop on that symbol until a person has looked."""
+    desk.halted = fill.reason or "a fill that was not ours"
+    engine.write("stranger", symbol=desk.symbol, trade_id=fill.trade_id, reason=desk.halted)
+    engine.tell(notices.system_error, f"{desk.symbol}: {desk.halted}: the position changed without us; openers are halted")
+
+
+def funding_paid(engine: Engine, paid: FundingPaid) -> None:
+    """Funding was booked on a leg."""
+    desk = engine.desks[paid.symbol]
+    desk.pay_funding(paid.leg, paid.amount)
+    engine.decide("funding", symbol=paid.symbol, t=paid.time, leg=int(paid.leg), amount=paid.amount)
+    engine.revalue(desk)
+
+
+def transfer(engine: Engine, transfer: Transfer) -> None:
+    """Money came in or went out: never a gain or a loss."""
+    engine.account.transfer(transfer.amount)
+    engine.write("transfer", amount=transfer.amount)
+    engine.dirty = True
+
+
+def report(engine: Engine, report: Report) -> None:
+    """The exchange's own picture: put the books right by it, and let a flatten judge it."""
+    engine.foreign = []
+    for desk in engine.desks.values():
+        for finding in reconcile.compare(desk, report):
+            _mend(engine, desk, finding)
+    if engine.gate.unsettled and not any(desk.orders.unknown() for desk in engine.desks.values()):
+        engine.gate.unsettled = ""
+    for flatten in engine.flattens:
+        if flatten.judge(report, engine.now):
+            engine.flat(flatten)
+    engine.dirty = True
+
+
+def _mend(engine: Engine, desk: Desk, finding: reconcile.Finding) -> None:
+    kind, order, held = finding
+    if kind == "foreign" and order is not None:
+        engine.foreign.append(order)
+        return
+    if order is not None:
+        if kind == "gone":
+            desk.orders.drop(order.client_id)
+        else:
+            desk.orders.open[order.client_id] = order._replace(state=OrderState.LIVE)
+        engine.write("reconciled", what=kind, client_id=order.client_id)
+    if held is not None:
+        engine.write("reconciled", what=kind, symbol=desk.symbol, leg=int(held.leg), believed=desk.held(held.leg), reported=held.qty)
+        _adopt(engine, desk, held.leg, held.qty, held.entry)
+    engine.moved(desk)
+
+
+def _adopt(engine: Engine, desk: Desk, leg: int, qty: int, entry: float) -> None:
+    """Take the exchange's quantity, and let nothing open there until a person has looked."""
+    desk.adopt(leg, qty, entry)
+    if not any(flatten.covers(desk.symbol, leg) for flatten in engine.active()):
+        desk.halted = f"the {Leg(leg).name.lower()} position differs from what we traded"
+        engine.tell(notices.system_error, f"{desk.symbol}: {desk.halted}; openers are halted")
+    engine.revalue(desk)
+    engine.think(desk, Moment.LOOK)
+
+
+HANDLERS: dict[type, Callable[[Engine, Any], None]] = {
+    Accepted: accepted,
+    Rejected: rejected,
+    Amended: amended,
+    Cancelled: cancelled,
+    Fill: fill,
+    FundingPaid: funding_paid,
+    Transfer: transfer,
+    Report: report,
+}

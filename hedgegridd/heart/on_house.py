@@ -1,0 +1,226 @@
+"""What the house says: start, stop, time, disk, kill switch file, plugin hosts, people. One law: doubt shuts the gate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from hedgegridd import __version__
+from hedgegridd.heart import notices, verbs
+from hedgegridd.heart.breakers import LEVELS, Guard, Verdict, heard, take_settings
+from hedgegridd.heart.effects import AskReport, Place, Reply
+from hedgegridd.model import (
+    Answer,
+    DiskFailed,
+    Durable,
+    KillFile,
+    Level,
+    Missed,
+    OrderState,
+    PluginChanged,
+    Started,
+    Stopping,
+    Timer,
+    Verb,
+)
+
+if TYPE_CHECKING:
+    from hedgegridd.heart.engine import Engine
+
+MINUTE_MS = 60_000
+SYNC_RETRY_MS = 1_000
+
+
+# --- life -----------------------------------------------------------------------------------------------------------------
+
+
+def started(engine: Engine, event: Started) -> None:
+    """A daemon took up the account. Start-up is recovery: everything in flight is UNKNOWN, and a flatten goes on."""
+    engine.started = engine.started or event.time
+    engine.wall = event.wall
+    engine.finished, engine.ending, engine.gate.stopping = False, None, ""
+    engine.account.session.since = engine.account.session.since or event.time
+    for desk in engine.desks.values():
+        desk.orders.doubt()
+        engine.stirred.add(desk.symbol)
+    engine.waiting.clear()
+    engine.acks.clear()
+    engine.questions.clear()
+    engine.releasing = 0
+    engine.gate.unsettled = "start-up: the exchange has not reported yet"
+    engine.write("start", mode=engine.mode.value)
+    _engage_at_start(engine, event)
+    if engine.kill.active and engine.kill.level == Level.FLATTEN and engine.kill.phase != "flat":
+        engine.start_flatten(engine.everything(), engine.kill.reason, kill=True)
+    reason = engine.kill.reason if engine.kill.active else ""
+    engine.tell(notices.started, engine.mode.value, __version__, engine.config.daemon.instance, reason)
+    engine.out.append(AskReport())
+
+
+def _engage_at_start(engine: Engine, event: Started) -> None:
+    engine.kill.env_engaged = bool(event.env_kill)
+    if event.damage:
+        engine.engage(Level.HALT, f"the journal is damaged: {event.damage}", "journal", "")
+    if event.env_kill:
+        engine.engage(engine.kill.on_activate, f"environment variable {event.env_kill} is set", "environment", "")
+    kill_file(engine, event.kill_file)
+
+
+def stopping(engine: Engine, event: Stopping) -> None:
+    """Openers go; a flatten, if the policy asks for one, starts. The engine says when it is done."""
+    if engine.ending is not None:
+        return
+    engine.ending, engine.gate.stopping = event, f"stopping: {event.reason}"
+    engine.write("stopping", reason=event.reason, flatten=event.flatten)
+    if event.flatten:
+        engine.start_flatten(engine.everything(), f"stop: {event.reason}", kill=False)
+
+
+def timer(engine: Engine, timer: Timer) -> None:
+    """Time passed."""
+    engine.wall = timer.wall
+    engine.dirty = True
+    while engine.errors and engine.now - engine.errors[0] >= MINUTE_MS:
+        engine.errors.popleft()
+    _look_for_operator(engine, timer.wall)
+    if engine.gate.storage_failed and timer.wall - engine.sync_failed_at >= SYNC_RETRY_MS:
+        engine.sync_failed_at = timer.wall
+        engine.sync(latch=engine.kill.active)
+
+
+def _look_for_operator(engine: Engine, wall: int) -> None:
+    settings, due = engine.config.dead_mans_switch, engine.deadman.look(wall)
+    if due == "warn":
+        engine.tell(notices.dead_man_warning, engine.deadman.left_ms(wall) or 0)
+    elif due == "act":
+        engine.tell(notices.dead_man_acted, settings.action)
+        engine.engage(Level[settings.action.upper()], "no sign of the operator", "dead_mans_switch", "")
+
+
+def kill_file(engine: Engine, file: KillFile) -> None:
+    """The kill switch file, as others may have left it."""
+    if file.missing and not engine.kill.active:
+        return
+    if engine.releasing and file.active is False:
+        return  # our own release, on its way to being true
+    was = engine.kill.active
+    if engine.kill.found(file, engine.now):
+        engine.engaged(was)
+
+
+def verb(engine: Engine, verb: Verb) -> None:
+    """A person or a script asked for something."""
+    verbs.perform(engine, verb)
+
+
+# --- the disk -------------------------------------------------------------------------------------------------------------
+
+
+def durable(engine: Engine, durable: Durable) -> None:
+    """The disk has it: what waited for it becomes true, and openers leave."""
+    if engine.gate.storage_failed:
+        engine.gate.storage_failed = ""
+        engine.write("storage", ok=True)
+    if engine.releasing and durable.mark >= engine.releasing:
+        engine.releasing = 0
+        engine.kill.release()
+        engine.recovery.begin(engine.now)
+    if engine.kill.active:
+        engine.kill.durable = True
+    _acknowledge(engine, durable.mark, {})
+    due = [row for row in engine.waiting if row[0] <= durable.mark]
+    engine.waiting = [row for row in engine.waiting if row[0] > durable.mark]
+    _release(engine, due)
+
+
+def _release(engine: Engine, due: list[tuple[int, str, str]]) -> None:
+    """Openers whose intent is on the disk leave, if the gate still lets them: its last look."""
+    leaving = []
+    for _, symbol, name in due:
+        desk = engine.desks[symbol]
+        order = desk.orders.open.get(name)
+        if order is None or order.state != OrderState.PENDING:
+            continue
+        why = engine.gate.holds(desk)[order.leg]
+        if why:
+            desk.orders.drop(name)
+            engine.write("withdrawn", client_id=name, reason=why)
+        else:
+            desk.orders.move(name, OrderState.SENT)
+            leaving.append(order)
+    if leaving:
+        engine.out.append(Place(tuple(leaving)))
+
+
+def disk_failed(engine: Engine, failed: DiskFailed) -> None:
+    """The disk refused: no opener leaves, nothing is acknowledged as durable; cancels, stops and closes go on."""
+    first = not engine.gate.storage_failed
+    engine.gate.storage_failed = failed.why
+    engine.sync_failed_at = engine.wall
+    if engine.releasing and failed.mark >= engine.releasing:
+        engine.releasing = 0  # a release that is not durable is not true
+    engine.kill.durable = not engine.kill.active
+    _acknowledge(engine, failed.mark, {"durable": False, "warning": f"active, NOT durable: {failed.why}"} if engine.kill.active else None)
+    if first:
+        engine.write("storage", ok=False, why=failed.why)
+        engine.tell(notices.disk_failed, failed.why)
+        if engine.kill.active:
+            engine.tell(notices.not_durable, failed.why)
+
+
+def _acknowledge(engine: Engine, mark: int, extra: dict[str, Any] | None) -> None:
+    """Answer the verbs that waited for the disk; `extra` None = refuse them."""
+    due = [row for row in engine.acks if row[0] <= mark]
+    engine.acks = [row for row in engine.acks if row[0] > mark]
+    for _, ticket, result in due:
+        if extra is None:
+            engine.out.append(Reply(ticket, None, f"not done: the journal cannot be written ({engine.gate.storage_failed})"))
+        else:
+            engine.out.append(Reply(ticket, {**result, **extra}))
+
+
+# --- plugin hosts ---------------------------------------------------------------------------------------------------------
+
+
+def answer(engine: Engine, answer: Answer) -> None:
+    """A host said what its breaker thinks; an answer to a question no longer asked is dropped."""
+    name = engine.questions.pop(answer.seq, None)
+    if name is not None:
+        engine.hear_host(answer.host, name, heard(answer.value))
+
+
+def missed(engine: Engine, missed: Missed) -> None:
+    """A host did not answer."""
+    name = engine.questions.pop(missed.seq, None)
+    if name is not None:
+        engine.hear_host(missed.host, name, Verdict(error=missed.why))
+
+
+def plugin_changed(engine: Engine, event: PluginChanged) -> None:
+    """A foreign file was loaded, refused, quarantined or removed. A removed file's breaker keeps guarding until it is disarmed."""
+    engine.write("plugin", file=event.file, state=event.state, reason=event.reason, names=list(event.names), sha256=event.sha256)
+    if event.state == "quarantined":
+        engine.tell(notices.plugin_quarantined, event.file, event.reason)
+    if event.kind == "breaker" and event.state == "loaded":
+        for name, level in zip(event.names, event.on_trip or [""] * len(event.names), strict=False):
+            guard = Guard(name, event.file, None, event.sha256, f"{event.file}@{event.sha256[:12]}", trusted=False)
+            take_settings(guard, engine.config.breakers.get(name, {}), level if level in LEVELS else "halt")
+            engine.panel.add(guard)
+            missing = [need for need in event.needs if need not in engine.carries]
+            if missing:
+                engine.panel.disarm(engine.panel.guards[name], f"the feed does not carry {', '.join(missing)}", engine.now)
+    engine.dirty = True
+
+
+HANDLERS: dict[type, Callable[[Engine, Any], None]] = {
+    Started: started,
+    Stopping: stopping,
+    Timer: timer,
+    KillFile: kill_file,
+    Verb: verb,
+    Durable: durable,
+    DiskFailed: disk_failed,
+    Answer: answer,
+    Missed: missed,
+    PluginChanged: plugin_changed,
+}

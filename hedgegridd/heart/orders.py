@@ -1,0 +1,152 @@
+"""Our orders: which exist, in what state, under which id. One law: one live or unsettled order per rung.
+
+A client order id says everything about its order (namespace, symbol, leg, role, price in ticks, generation), so that a
+restart, or an exchange's list, is read without a database. An order whose outcome is not known stays UNKNOWN until the
+exchange says; it is never assumed away here (see reconcile).
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import NamedTuple
+
+from hedgegridd.errors import StateError
+from hedgegridd.model import Leg, Order, OrderState, Role
+
+NAMESPACE = "hg"
+MAX_ID = 36  # Binance: ^[\.A-Z\:/a-z0-9_-]{1,36}$
+REMEMBERED_TRADES = 512
+_LEGS, _ROLES = "LS", "ETSC"
+_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
+
+
+class Rung(NamedTuple):
+    """What a client order id says."""
+
+    symbol: str
+    leg: int
+    role: int
+    price: int
+    generation: int
+
+
+def base36(number: int) -> str:
+    """A non-negative integer in digits and small letters."""
+    text = ""
+    while number:
+        number, digit = divmod(number, 36)
+        text = _DIGITS[digit] + text
+    return text or "0"
+
+
+def client_id(symbol: str, leg: int, role: int, price: int, generation: int) -> str:
+    """The one id of the one order of this rung and generation, at most 36 characters."""
+    made = f"{NAMESPACE}-{symbol}-{_LEGS[leg]}{_ROLES[role]}-{price}-{base36(generation)}"
+    if len(made) > MAX_ID:
+        raise StateError(f"client order id {made!r} has {len(made)} characters, the exchange takes {MAX_ID}: symbol too long")
+    return made
+
+
+def parse(text: str) -> Rung | None:
+    """The rung an id of ours names; None for a foreign id."""
+    parts = text.split("-")
+    if len(parts) != 5 or parts[0] != NAMESPACE or len(parts[2]) != 2:
+        return None
+    leg, role = _LEGS.find(parts[2][0]), _ROLES.find(parts[2][1])
+    if leg < 0 or role < 0 or not parts[3].isdigit() or not parts[4].isalnum():
+        return None
+    try:
+        return Rung(parts[1], Leg(leg), Role(role), int(parts[3]), int(parts[4], 36))
+    except ValueError:
+        return None
+
+
+class Orders:
+    """The open orders of one symbol, and the fills already booked."""
+
+    def __init__(self, symbol: str) -> None:
+        self.symbol = symbol
+        self.open: dict[str, Order] = {}
+        self.ending: set[str] = set()  # a cancel or amend is on its way: hands off until its answer
+        self.generation = 0
+        self._trades: OrderedDict[str, None] = OrderedDict()
+
+    def new(self, leg: int, role: int, side: int, price: int, qty: int, time: int) -> Order:
+        """Decide a new order: PENDING, under a fresh id."""
+        self.generation += 1
+        made = Order(client_id(self.symbol, leg, role, price, self.generation), self.symbol, leg, role, side, price, qty, time)
+        self.open[made.client_id] = made
+        return made
+
+    def move(self, name: str, state: OrderState, order_id: str = "") -> Order | None:
+        """Put an order into another state; DONE forgets it. None where it is not (or no longer) ours."""
+        order = self.open.get(name)
+        if order is None:
+            return None
+        order = order._replace(state=state, order_id=order_id or order.order_id)
+        if state == OrderState.DONE:
+            self.drop(name)
+        else:
+            self.open[name] = order
+        return order
+
+    def drop(self, name: str) -> None:
+        """Forget an order that is over."""
+        self.open.pop(name, None)
+        self.ending.discard(name)
+
+    def resize(self, name: str, qty: int) -> None:
+        """The exchange took an amend: the whole quantity is now `qty`."""
+        order = self.open.get(name)
+        self.ending.discard(name)
+        if order is not None:
+            self.open[name] = order._replace(qty=qty)
+
+    def book_fill(self, name: str, trade_id: str, qty: int) -> bool:
+        """Count an execution once. False where this trade was counted before (streams repeat themselves)."""
+        if trade_id in self._trades:
+            return False
+        self._trades[trade_id] = None
+        if len(self._trades) > REMEMBERED_TRADES:
+            self._trades.popitem(last=False)
+        order = self.open.get(name)
+        if order is not None:
+            filled = order.filled + qty
+            if filled >= order.qty and order.role != Role.STOP:
+                self.drop(name)
+            else:
+                state = OrderState.LIVE if order.state in (OrderState.SENT, OrderState.UNKNOWN) else order.state
+                self.open[name] = order._replace(filled=filled, state=state)
+        return True
+
+    def doubt(self) -> bool:
+        """After a restart: whatever was in flight is UNKNOWN. True where there is any."""
+        for name, order in self.open.items():
+            if order.state in (OrderState.PENDING, OrderState.SENT) or name in self.ending:
+                self.open[name] = order._replace(state=OrderState.UNKNOWN)
+        self.ending.clear()
+        return any(order.state == OrderState.UNKNOWN for order in self.open.values())
+
+    def of(self, leg: int, *roles: int) -> list[Order]:
+        """The open orders of a leg with one of these roles."""
+        return [order for order in self.open.values() if order.leg == leg and order.role in roles]
+
+    def unknown(self) -> int:
+        """How many orders nobody knows the state of."""
+        return sum(order.state == OrderState.UNKNOWN for order in self.open.values())
+
+    def dump(self) -> dict[str, object]:
+        """As JSON, for a checkpoint."""
+        return {
+            "open": [list(order) for order in self.open.values()],
+            "ending": sorted(self.ending),
+            "generation": self.generation,
+            "trades": list(self._trades),
+        }
+
+    def load(self, data: dict) -> None:  # type: ignore[type-arg]
+        """From a checkpoint."""
+        self.open = {row[0]: Order(*row) for row in data["open"]}
+        self.ending = set(data["ending"])
+        self.generation = data["generation"]
+        self._trades = OrderedDict.fromkeys(data["trades"])

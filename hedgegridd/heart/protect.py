@@ -1,0 +1,40 @@
+"""Protection: no leg without a stop on the exchange. One law: a non-zero leg has a stop resting or on its way, or is being closed.
+
+The strategy wishes a stop for each leg it holds; this looks after whatever it forgot, was refused, or is too broken to ask for.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from hedgegridd.heart.desk import LEGS, Desk
+from hedgegridd.model import Leg, Role
+
+
+class Bare(NamedTuple):
+    """A leg without a stop: put one at `trigger` (ticks), or close it now where the market is already through (trigger 0)."""
+
+    leg: Leg
+    trigger: int
+
+
+def bare_legs(desk: Desk, stop_pct: float, hands_off: tuple[bool, bool]) -> list[Bare]:
+    """The legs that need an emergency stop, `stop_pct` percent from their average entry (row 36, E18)."""
+    found = []
+    for leg in LEGS:
+        if not desk.held(leg) or hands_off[leg] or desk.orders.of(leg, Role.STOP, Role.CLOSE):
+            continue
+        found.append(Bare(leg, emergency_trigger(leg, desk.entry(leg), desk.mark, stop_pct)))
+    return found
+
+
+def emergency_trigger(leg: int, entry: float, mark: float | None, stop_pct: float) -> int:
+    """Where the emergency stop goes, in ticks; 0 where the mark has already crossed it (the exchange would refuse: -2021)."""
+    if leg == Leg.LONG:
+        trigger = math.floor(entry * (1 - stop_pct / 100))
+        through = mark is not None and mark <= trigger
+    else:
+        trigger = math.ceil(entry * (1 + stop_pct / 100))
+        through = mark is not None and mark >= trigger
+    return 0 if through else trigger

@@ -1,0 +1,43 @@
+"""The staged return after a stop (row 16). One law: each step up is a person's, and not before its time.
+
+Stages: monitor and paper open nothing, reduced opens at a part of the size, full at all of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hedgegridd.errors import Refused
+
+STAGES = ("monitor", "paper", "reduced", "full")
+
+
+@dataclass(slots=True)
+class Recovery:
+    """Where the return stands. Off (everywhere but in live) means always full."""
+
+    enabled: bool
+    reduced_size: float
+    wait_ms: int
+    stage: str = "full"
+    since: int = 0
+
+    def begin(self, time: int) -> None:
+        """A kill was let go: start at the bottom."""
+        if self.enabled:
+            self.stage, self.since = STAGES[0], time
+
+    def advance(self, time: int) -> str:
+        """One step up; refused at the top, or before the stage has lasted `recovery_time_minutes`."""
+        if self.stage == STAGES[-1]:
+            raise Refused("the return is complete: stage is already full")
+        left = self.since + self.wait_ms - time
+        if left > 0:
+            raise Refused(f"stage {self.stage} must last {self.wait_ms // 60_000} minutes, {left // 1000 + 1} s are left")
+        self.stage, self.since = STAGES[STAGES.index(self.stage) + 1], time
+        return self.stage
+
+    @property
+    def size_factor(self) -> float:
+        """The part of every opener's quantity that is allowed now."""
+        return {"full": 1.0, "reduced": self.reduced_size}.get(self.stage, 0.0)

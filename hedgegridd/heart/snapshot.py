@@ -1,0 +1,59 @@
+"""The account picture that breakers see. One law: what is not known is None, never a neutral number."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from hedgegridd.heart.desk import LEGS
+from hedgegridd.model import Snapshot
+
+if TYPE_CHECKING:
+    from hedgegridd.heart.engine import Engine
+
+
+def picture(engine: Engine) -> Snapshot:
+    """One consistent picture, in plain units."""
+    account, now = engine.account, engine.now
+    views = tuple([desk.view(now, engine.cadence_ms) for desk in engine.desks.values() if not desk.dormant(now)])
+    desks = engine.desks.values()
+    return Snapshot(
+        now,
+        account.equity,
+        account.wallet,
+        sum([desk.books.realized for desk in desks]),
+        sum(account.unrealized.values()),
+        sum([desk.books.fees for desk in desks]),
+        sum([desk.books.funding for desk in desks]),
+        account.transfers,
+        account.session.start,
+        account.session.peak,
+        account.day.start,
+        account.day.peak,
+        *margins(engine),
+        len(engine.errors),
+        views,
+    )
+
+
+def margins(engine: Engine) -> tuple[float | None, float | None]:
+    """(maintenance margin / margin balance, initial margin / margin balance), fractions (E3); None where there is no balance."""
+    equity = engine.account.equity
+    if equity <= 0:
+        return None, None
+    maintenance = initial = 0.0
+    for desk in engine.desks.values():
+        for leg in LEGS:
+            held = desk.held_usdt(leg)
+            maintenance += held * desk.instrument.maint_margin_pct / 100
+            initial += (held + desk.openers_usdt(leg)) / desk.instrument.leverage
+    return maintenance / equity, initial / equity
+
+
+def plain(value: Any) -> Any:
+    """A nested NamedTuple as nested dicts, for the journal and for people."""
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return {name: plain(item) for name, item in zip(value._fields, value, strict=True)}
+    if isinstance(value, tuple | list):
+        return [plain(item) for item in value]
+    return value.value if isinstance(value, Enum) else value

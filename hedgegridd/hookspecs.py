@@ -1,0 +1,182 @@
+"""The hooks a plugin file may implement, and the contracts of what it registers. Hooks only register; they start nothing.
+
+A plugin is one Python file. It marks each hook it implements with `@hookimpl` and is handed a `register` callable:
+
+    from hedgegridd import Trip, hookimpl
+
+    class Spread:
+        name = "spread"
+        class Settings:
+            max_spread_bps: float = 30.0
+        def check(self, snapshot):
+            ...
+
+    @hookimpl
+    def register_breakers(register):
+        register(Spread)
+
+Shipped files run inside the daemon. Every foreign file runs in a child process of its own, is asked with a deadline, killed
+and replaced when it does not answer, and quarantined after three deaths: it can only hurt itself. That guards against
+accidents, not malice: the child has the daemon's user id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import pluggy
+
+from hedgegridd.model import Alert, Instrument, Market, MarketEvent, Measure, Order, Report, Snapshot, Trip, Wish
+
+PROJECT = "hedgegridd"
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+Register = Callable[[Any], None]
+
+
+@hookspec
+def register_strategies(register: Register) -> None:
+    """Call `register(strategy)` with each object that keeps the `Strategy` contract: a module, a class or an instance."""
+
+
+@hookspec
+def register_breakers(register: Register) -> None:
+    """Call `register(breaker)` with each class (or instance) that keeps the `Breaker` contract."""
+
+
+@hookspec
+def register_alerts(register: Register) -> None:
+    """Call `register(channel)` with each class (or instance) that keeps the `AlertChannel` contract."""
+
+
+@hookspec
+def register_exchanges(register: Register) -> None:
+    """Call `register(exchange)` with each class that keeps the `Exchange` contract. Never hot-loaded; named in the configuration."""
+
+
+@hookspec
+def register_services(register: Register) -> None:
+    """Call `register(service)` with each class that keeps the `Service` contract."""
+
+
+class Breaker(Protocol):
+    """A guard: looks at the account and says stop.
+
+    It must be pure: no I/O, no clock, no memory between calls; all it may know is in the snapshot and in `self.settings`.
+    `Settings` is a class of annotated defaults (a dataclass or plain); `[breaker.NAME]` fills it and `self.settings` holds
+    it before the first call. Besides its own keys every breaker has `enabled`, `on_trip`, `warn_fraction`, `grace_seconds`
+    and, for pauses, `cooldown_seconds`.
+
+    `check` answers None, or a `Trip` for as long as the breach lasts. It raises `hedgegridd.Unknown` where an input is missing
+    or stale: openers are then withheld at once and the breaker trips at `halt` after its grace time.
+    """
+
+    name: str
+
+    def check(self, snapshot: Snapshot) -> Trip | None:
+        """Is the line crossed now? Called after each event that could move an input, at the latest every `check_interval_seconds`."""
+
+
+class MeasuringBreaker(Breaker, Protocol):
+    """A breaker that can show how near it is. `measure` is optional; with it `check` may simply be `self.measure(s).trip()`."""
+
+    on_trip: str  #: default level, "warn" | "pause" | "halt" | "flatten"; "halt" where a breaker does not say
+    needs: tuple[str, ...]  #: inputs beside the account a feed must carry: "marks" "quotes" "funding" "volume" "index"
+
+    def measure(self, snapshot: Snapshot) -> Measure:
+        """Value, threshold and unit now; raises Unknown like `check`."""
+
+
+class AlertChannel(Protocol):
+    """A way to reach a person.
+
+    `send` may block and may raise: it runs in a thread of its own (shipped) or in a child process (foreign), is retried with
+    back-off, and never delays another channel or trading. `Settings` as for a breaker, from `[alert.NAME]`; a secret is a
+    setting written `"${NAME}"` in the configuration.
+    """
+
+    name: str
+
+    def send(self, alert: Alert) -> None:
+        """Deliver, or raise. Must be done within 10 s; returning means delivered."""
+
+
+class Strategy(Protocol):
+    """What should rest now, as a pure function of numbers.
+
+    `Settings` is a dataclass of sections, each a dataclass, read from `[instrument.params.<section>]`. `Params` and `State` are
+    NamedTuples of numbers (and flat lists of numbers), so a state can be saved, restored, hashed and compared bit for bit.
+    """
+
+    name: str
+    Settings: type
+    Params: type
+    State: type
+
+    def params(self, settings: Any, instrument: Instrument) -> Any:
+        """Settings in people's units to `Params` in ticks and lots."""
+
+    def initial(self, params: Any) -> Any:
+        """The state before the first bar."""
+
+    def warmup_bars(self, params: Any) -> int:
+        """Bars needed until less than 1 % of the seed's weight is left in any indicator. Until then nothing opens."""
+
+    def step(self, params: Any, state: Any, market: Market, wish: Wish) -> Any:
+        """Look at one moment, overwrite `wish` with every rung that should rest now, return the next state.
+
+        Must be deterministic: no clock, no random, no I/O. Lists inside `state` may be changed in place.
+        """
+
+    def describe(self, params: Any, state: Any) -> dict[str, float]:
+        """For people: at least `ready` (0/1), `regime` (-1/0/1), `center` (ticks), `strength` (0..1), `change_24h_pct`, `atr_bps`."""
+
+
+class Exchange(Protocol):
+    """A place of trade. Its methods must not block and must not raise for what the exchange says: answers come back as events.
+
+    The daemon calls `start` once, then the others from one thread. Every event goes through `emit`, in the order in which
+    it happened. Prices and quantities are ticks and lots; turning them into the exchange's strings is done here and nowhere else.
+    """
+
+    name: str
+    orders_cost_network: bool  #: False for paper: it opens no socket
+
+    def start(self, emit: Callable[[Any], None], instruments: dict[str, Instrument], settings: Any) -> None:
+        """Remember where events go. May begin connecting; must return at once."""
+
+    def market(self, event: MarketEvent) -> None:
+        """A market event of the daemon's own feed, before the heart sees it. Paper fills against it; a real exchange ignores it."""
+
+    def place(self, orders: Sequence[Order]) -> None:
+        """Send new orders. Each ends in Accepted, Rejected or silence (then the heart asks); fills may come before Accepted."""
+
+    def amend(self, client_id: str, qty: int) -> None:
+        """Change the whole quantity (filled part included) of a resting limit order: Amended, or Rejected which leaves it as it was."""
+
+    def cancel(self, orders: Sequence[Order]) -> None:
+        """Cancel these: Cancelled for each, or a Fill that was faster. An order not known is answered Cancelled("unknown")."""
+
+    def report(self) -> None:
+        """Answer with one `Report`: positions and own and foreign orders, read from the exchange after this call."""
+
+    def restore(self, report: Report, seen: Sequence[MarketEvent]) -> None:
+        """After `start`: the account as the journal remembers it and the last market events. Only paper needs it: a real exchange
+        remembers by itself, and must ignore it."""
+
+    def stop(self) -> None:
+        """Let go of sockets and threads. Leaves orders as they are."""
+
+
+class Service(Protocol):
+    """Something that publishes the daemon's status (metrics endpoint, display). Runs in a process of its own, sees nothing else."""
+
+    name: str
+
+    def start(self) -> None:
+        """Begin; called once in the service's own process."""
+
+    def update(self, status: dict[str, Any]) -> None:
+        """The newest `status` document, about once a second."""

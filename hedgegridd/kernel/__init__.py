@@ -1,0 +1,1 @@
+"""Pure trading thought in the kernel dialect: numbers in, numbers out; compiled unchanged by the fast backtest."""

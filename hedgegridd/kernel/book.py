@@ -1,0 +1,323 @@
+"""The resting orders of one symbol, what the market showed last, and which orders may rest at all.
+
+Its one law: `edge` always holds the nearest triggers, so that a quiet move is told by two comparisons (`quiet`). It fills nothing:
+that is `matching`. It knows no ids (a ticket is the caller's number), no clock and no other symbol.
+
+Prices are ticks, quantities lots, times ms, money USDT.
+"""
+
+from __future__ import annotations
+
+import math
+from enum import IntEnum
+from typing import NamedTuple
+
+from hedgegridd.kernel import ledger
+from hedgegridd.kernel.ledger import Books
+from hedgegridd.model import Array, Instrument, Role, entry_side
+
+
+class Model(IntEnum):
+    """When a limit order fills."""
+
+    TOUCH = 0
+    THROUGH = 1
+    QUEUE = 2
+
+
+class Refusal(IntEnum):
+    """Why an order may not rest: the exchange's own codes. 0 = it may."""
+
+    NONE = 0
+    NOT_WHOLE = -1111
+    MARGIN = -2019
+    TRIGGERS_NOW = -2021
+    NOTHING_TO_CLOSE = -2022
+    TOO_MANY = -2025
+    TOO_SMALL = -4004
+    TOO_LARGE = -4005
+    WRONG_SIDE = -4061
+    NO_PRICE = -4131
+    MIN_NOTIONAL = -4164
+    NO_POSITION = -4509
+    WOULD_TAKE = -5022
+
+
+class Terms(NamedTuple):
+    """What never changes while a symbol trades. Rates are fractions."""
+
+    instrument: Instrument
+    unit: float
+    maker: float
+    taker: float
+    slippage: float  #: a taker's, of the price
+    model: int
+    share: float  #: QUEUE: part of a bar's volume taken to trade at its very extreme, and to lie ahead where no quote shows
+
+
+class Book(NamedTuple):
+    """The resting orders of one symbol, oldest first: preallocated columns, the first `count[0]` rows count; and what the
+    market showed last. A row with `remaining` 0 is dead and goes with the next `tidy`."""
+
+    count: Array  # type: ignore[assignment]  # hides tuple.count, which nobody asks
+    ticket: Array  #: the caller's name for the order, int
+    leg: Array
+    role: Array
+    price: Array
+    remaining: Array
+    ahead: Array  #: lots that must trade before it
+    since: Array  #: ms it began to rest
+    whole: Array  #: a stop: 1 closes its leg, 0 only `remaining`
+    edge: Array  #: nearest triggers, see LOW..MARK_HIGH
+    closers: Array  #: lots of resting take-profits per leg
+    openers: Array  #: tick-lots of resting entries per leg
+    flow: Array  #: lots of the move under way still to be had by (purchases, sales); scratch of matching
+    bound: Array  #: per leg, how far entries went before the stop; scratch of matching
+    seen: Array  #: see BID..VOLUME
+    mark: Array  #: [mark price, else the last one; float ticks, nan = none yet]
+
+
+LOW, HIGH, MARK_LOW, MARK_HIGH = 0, 1, 2, 3  # columns of Book.edge: a move reaching one of these may touch something
+BID, ASK, BID_QTY, ASK_QTY, QUOTED, MARKED, VOLUME = 0, 1, 2, 3, 4, 5, 6  # columns of Book.seen; prices 0 = unknown
+FAR = 1 << 60  # a price that no market reaches
+ROWS = 1024
+ENTRY, TAKE_PROFIT, STOP, CLOSE = int(Role.ENTRY), int(Role.TAKE_PROFIT), int(Role.STOP), int(Role.CLOSE)
+
+
+def new_terms(instrument: Instrument, model: int, slippage_bps: float, share: float) -> Terms:
+    """The terms of an instrument; `instrument.unit` is a property, so it is copied into a number."""
+    bps = 10_000.0
+    return Terms(
+        instrument, instrument.unit, instrument.maker_bps / bps, instrument.taker_bps / bps, slippage_bps / bps, int(model), share
+    )  # fmt: skip
+
+
+def new_book(rows: int = ROWS) -> Book:
+    """Nothing resting, nothing seen; room for `rows` orders."""
+    ticket, leg, role, price, remaining, ahead, since, whole = ([0] * rows for _ in range(8))
+    return Book(
+        [0], ticket, leg, role, price, remaining, ahead, since, whole, [0, FAR, 0, FAR], [0, 0], [0, 0], [0, 0], [0, 0], [0] * 7, [math.nan]
+    )  # fmt: skip
+
+
+# --- what the market shows ----------------------------------------------------------------------------------------------
+
+
+def see_price(book: Book, price: int, volume: int) -> None:
+    """The market traded at `price`; the best prices, where no quote tells them. `volume` lots, 0 = unknown."""
+    if not book.seen[QUOTED]:
+        book.seen[BID] = price
+        book.seen[ASK] = price
+    if not book.seen[MARKED]:
+        book.mark[0] = float(price)
+    book.seen[VOLUME] = volume
+
+
+def see_quote(book: Book, bid: int, bid_qty: int, ask: int, ask_qty: int) -> None:
+    """The best prices. Once quotes arrive, trades and bars tell them no more."""
+    book.seen[BID], book.seen[ASK], book.seen[BID_QTY], book.seen[ASK_QTY] = bid, ask, bid_qty, ask_qty
+    book.seen[QUOTED] = 1
+    if math.isnan(book.mark[0]):
+        book.mark[0] = (bid + ask) / 2.0
+
+
+def see_mark(book: Book, mark: float) -> None:
+    """The mark price (ticks). Once marks arrive, stops and liquidation look at nothing else (`tidy` after the first)."""
+    book.mark[0] = mark
+    book.seen[MARKED] = 1
+
+
+def quiet(book: Book, low: int, high: int) -> bool:
+    """Can a move between these prices touch nothing at all?"""
+    return bool(low > book.edge[LOW] and high < book.edge[HIGH])
+
+
+def mark_quiet(book: Book, mark: float) -> bool:
+    """Can a mark at this price touch nothing at all?"""
+    return bool(mark > book.edge[MARK_LOW] and mark < book.edge[MARK_HIGH])
+
+
+# --- placing and withdrawing --------------------------------------------------------------------------------------------
+
+
+def order_side(leg: int, role: int) -> int:
+    """The one legal side of an order in hedge mode: an entry opens its leg, everything else closes it."""
+    return entry_side(leg) if role == ENTRY else -entry_side(leg)
+
+
+def refusal(book: Book, books: Books, terms: Terms, leg: int, role: int, side: int, price: int, qty: int, spare: float) -> int:
+    """Why this order may not be placed now, as a `Refusal`. `spare` = equity less all initial margin bound, USDT."""
+    if side != order_side(leg, role):
+        return Refusal.WRONG_SIDE
+    if role == CLOSE:
+        return _close_refusal(book, books, terms, leg, qty)
+    if price < 1 or (qty < 1 and role != STOP):
+        return Refusal.NOT_WHOLE
+    if book.count[0] >= len(book.ticket):
+        return Refusal.TOO_MANY
+    if role == STOP:
+        return _stop_refusal(book, books, leg, price)
+    code = size_refusal(terms, role, price, qty)
+    if code != 0:
+        return code
+    best = book.seen[ASK] if side > 0 else book.seen[BID]
+    if best > 0 and side * (price - best) >= 0:
+        return Refusal.WOULD_TAKE
+    if role == TAKE_PROFIT:
+        return Refusal.NOTHING_TO_CLOSE if book.closers[leg] + qty > ledger.held(books, leg) else Refusal.NONE
+    return Refusal.MARGIN if margin(terms, price, qty) > spare else Refusal.NONE
+
+
+def size_refusal(terms: Terms, role: int, price: int, qty: int) -> int:
+    """The filters of a limit order; closers are exempt from the smallest notional."""
+    if qty < terms.instrument.min_qty:
+        return Refusal.TOO_SMALL
+    if qty > terms.instrument.max_qty:
+        return Refusal.TOO_LARGE
+    if role == ENTRY and ledger.notional(qty, terms.unit, float(price)) < terms.instrument.min_notional:
+        return Refusal.MIN_NOTIONAL
+    return Refusal.NONE
+
+
+def _close_refusal(book: Book, books: Books, terms: Terms, leg: int, qty: int) -> int:
+    if qty < 1:
+        return Refusal.NOT_WHOLE
+    if qty > ledger.held(books, leg):
+        return Refusal.NOTHING_TO_CLOSE
+    if qty > terms.instrument.market_max_qty:
+        return Refusal.TOO_LARGE
+    return Refusal.NO_PRICE if book.seen[BID] == 0 else Refusal.NONE
+
+
+def _stop_refusal(book: Book, books: Books, leg: int, price: int) -> int:
+    if ledger.held(books, leg) == 0:
+        return Refusal.NO_POSITION
+    return Refusal.TRIGGERS_NOW if entry_side(leg) * (price - book.mark[0]) >= 0 else Refusal.NONE
+
+
+def amend_refusal(book: Book, books: Books, terms: Terms, row: int, qty: int, remaining: int, spare: float) -> int:
+    """Why a resting limit order may not become `qty` lots in all, `remaining` of them unfilled, as a `Refusal`."""
+    code = size_refusal(terms, book.role[row], book.price[row], qty)
+    more = remaining - book.remaining[row]
+    if code != 0 or more <= 0:
+        return code
+    if book.role[row] == TAKE_PROFIT:
+        leg = book.leg[row]
+        return Refusal.NOTHING_TO_CLOSE if book.closers[leg] + more > ledger.held(books, leg) else Refusal.NONE
+    return Refusal.MARGIN if margin(terms, book.price[row], more) > spare else Refusal.NONE
+
+
+def margin(terms: Terms, price: int, qty: int) -> float:
+    """Initial margin that an entry binds, USDT."""
+    return ledger.notional(qty, terms.unit, float(price)) / terms.instrument.leverage
+
+
+def bound_margin(book: Book, books: Books, terms: Terms) -> float:
+    """Initial margin that legs and resting entries of this symbol bind, USDT; legs at the mark, else at their entry."""
+    leverage = terms.instrument.leverage
+    openers = float(book.openers[0] + book.openers[1]) * terms.unit / leverage
+    if not math.isnan(book.mark[0]):
+        return openers + ledger.initial_margin(books, terms.unit, book.mark[0], leverage)
+    return openers + (books.long_qty * books.long_entry + books.short_qty * books.short_entry) * terms.unit / leverage
+
+
+def add(book: Book, terms: Terms, ticket: int, leg: int, role: int, price: int, qty: int, since: int, whole: int) -> None:
+    """Let an order rest, at the back of its queue. Asks no questions: `refusal` does."""
+    row = book.count[0]
+    book.count[0] = row + 1
+    book.ticket[row], book.leg[row], book.role[row], book.price[row] = ticket, leg, role, price
+    book.remaining[row] = max(qty, 1) if role == STOP else qty
+    book.since[row], book.whole[row] = since, whole
+    book.ahead[row] = _queue_ahead(book, terms, order_side(leg, role), price)
+    _count_in(book, terms, row)
+
+
+def row_of(book: Book, ticket: int) -> int:
+    """The row of an order, or -1."""
+    for row in range(book.count[0]):
+        if book.ticket[row] == ticket:
+            return row
+    return -1
+
+
+def remove(book: Book, row: int) -> None:
+    """Withdraw an order. `tidy` afterwards."""
+    book.remaining[row] = 0
+
+
+def resize(book: Book, terms: Terms, row: int, remaining: int) -> None:
+    """Change what is left of an order; one that grows goes to the back of its queue. `tidy` afterwards."""
+    if remaining > book.remaining[row]:
+        book.ahead[row] = _queue_ahead(book, terms, order_side(book.leg[row], book.role[row]), book.price[row])
+    book.remaining[row] = remaining
+
+
+def _queue_ahead(book: Book, terms: Terms, side: int, price: int) -> int:
+    """Lots ahead of a new order: what the quote shows at its level, none inside the spread, else a share of the last volume."""
+    if terms.model != Model.QUEUE:
+        return 0
+    if book.seen[QUOTED]:
+        best = book.seen[BID] if side > 0 else book.seen[ASK]
+        if price == best:
+            return int(book.seen[BID_QTY] if side > 0 else book.seen[ASK_QTY])
+        if side * (price - best) > 0:
+            return 0
+    crowd: int = math.ceil(terms.share * book.seen[VOLUME])
+    return crowd
+
+
+# --- upkeep -------------------------------------------------------------------------------------------------------------
+
+
+def _count_in(book: Book, terms: Terms, row: int) -> None:
+    """Let one order count in the edges and sums."""
+    leg, role, price, edge = book.leg[row], book.role[row], book.price[row], book.edge
+    if role == STOP:
+        trigger, low, high = price, MARK_LOW, MARK_HIGH
+    else:
+        trigger, low, high = price - order_side(leg, role) * (1 if terms.model == Model.THROUGH else 0), LOW, HIGH
+        if role == ENTRY:
+            book.openers[leg] += price * book.remaining[row]
+        else:
+            book.closers[leg] += book.remaining[row]
+    if order_side(leg, role) * (-1 if role == STOP else 1) > 0:  # purchases wait below the market; stops the other way round
+        edge[low] = max(edge[low], trigger)
+        if role == STOP and not book.seen[MARKED]:
+            edge[LOW] = max(edge[LOW], trigger)
+    else:
+        edge[high] = min(edge[high], trigger)
+        if role == STOP and not book.seen[MARKED]:
+            edge[HIGH] = min(edge[HIGH], trigger)
+
+
+def tidy(books: Books, book: Book, terms: Terms, spare: float) -> None:
+    """Drop dead rows, keep the order of the others, find the nearest triggers anew. `spare` as in `liquidation_span`."""
+    book.openers[0] = book.openers[1] = book.closers[0] = book.closers[1] = 0
+    book.edge[LOW], book.edge[HIGH], book.edge[MARK_LOW], book.edge[MARK_HIGH] = 0, FAR, 0, FAR
+    kept = 0
+    for row in range(book.count[0]):
+        if book.remaining[row] > 0:
+            if kept != row:
+                _copy(book, row, kept)
+            _count_in(book, terms, kept)
+            kept += 1
+    book.count[0] = kept
+    watch(books, book, terms, spare)
+
+
+def watch(books: Books, book: Book, terms: Terms, spare: float) -> None:
+    """Let the liquidation price count among the nearest triggers, rounded towards the market. It only ever draws them nearer:
+    where `spare` grew, a later `tidy` draws them back, and until then a move looks closer than it must."""
+    span = ledger.liquidation_span(books, terms.unit, spare, terms.instrument.maint_margin_pct)
+    low = math.ceil(span.low) if span.low > 0.0 else 0
+    high = math.floor(span.high) if span.high < FAR else FAR
+    edge = book.edge
+    edge[MARK_LOW], edge[MARK_HIGH] = max(edge[MARK_LOW], low), min(edge[MARK_HIGH], high)
+    if not book.seen[MARKED]:
+        edge[LOW], edge[HIGH] = max(edge[LOW], low), min(edge[HIGH], high)
+
+
+def _copy(book: Book, row: int, to: int) -> None:
+    book.ticket[to], book.leg[to], book.role[to], book.price[to] = book.ticket[row], book.leg[row], book.role[row], book.price[row]
+    book.remaining[to], book.ahead[to] = book.remaining[row], book.ahead[row]
+    book.since[to], book.whole[to] = book.since[row], book.whole[row]

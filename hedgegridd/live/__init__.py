@@ -1,0 +1,1 @@
+"""The shell: performs effects and feeds events. No rules of any kind."""

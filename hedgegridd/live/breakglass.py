@@ -1,0 +1,129 @@
+"""`hedgegridd flatten`: the way out that needs no daemon. One law: the kill switch first, then whoever can close does.
+
+A daemon that answers is told, and watched until flat. One that holds the journal and does not answer is killed: it could neither
+close nor be sure not to trade, and its restart finds the kill switch engaged. With none, the account is taken up here, from the
+same journal and by the same heart, and flattened.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from hedgegridd import paths
+from hedgegridd.control.client import Client, Unreachable
+from hedgegridd.control.protocol import Fault
+from hedgegridd.errors import AlreadyRunning
+from hedgegridd.live.latch import Latch
+from hedgegridd.model import Mode
+from hedgegridd.plugins import Registry
+from hedgegridd.schema import Config
+
+PATIENCE_SECONDS = 2.0
+NOT_FLAT = 4
+Say = Callable[[str], Any]
+
+
+def flatten(config: Config, registry: Registry, leg: str, state_dir: str, socket: str, env: Mapping[str, str], say: Say) -> int:
+    """Engage and close; the exit code. `leg` is long, short or both."""
+    state = Path(paths.state_dir(state_dir, config.daemon.state_dir, config.daemon.instance, env))
+    path = paths.daemon_socket(socket, config.daemon.socket, config.daemon.instance, env, Mode(config.mode) == Mode.LIVE)
+    level = "flatten" if leg == "both" else "halt"
+    state.mkdir(mode=0o750, parents=True, exist_ok=True)
+    latch = Latch(state / "killswitch.json")
+    if not latch.read().active:
+        content = {"active": True, "level": level, "phase": "requested", "reason": "hedgegridd flatten", "source": "break-glass"}
+        latch.write({**content, "actor": f"uid={os.getuid()}", "since": time.time_ns() // 1_000_000})
+    say(f"kill switch engaged ({level}) in {state}")
+    answered = _by_daemon(path, leg, config.flatten.deadline_seconds, say)
+    if answered is not None:
+        return answered
+    return _by_ourselves(config, registry, leg, state, env, say)
+
+
+# --- a daemon that answers ------------------------------------------------------------------------------------------------
+
+
+def _by_daemon(socket: str, leg: str, deadline: float, say: Say) -> int | None:
+    """Let the daemon do it, and watch; None = it does not answer."""
+    client = Client(socket)
+    try:
+        client.call("ping", {}, PATIENCE_SECONDS)
+        verb, params = ("activate", {"level": "flatten"}) if leg == "both" else ("flatten", {"leg": leg})
+        client.call(verb, {**params, "reason": "hedgegridd flatten"}, PATIENCE_SECONDS if leg == "both" else deadline + PATIENCE_SECONDS)
+        return _watch(client, leg, deadline, say)
+    except (Unreachable, Fault) as error:
+        say(f"no help from a daemon: {error}")
+        return None
+    finally:
+        client.close()
+
+
+def _watch(client: Client, leg: str, deadline: float, say: Say) -> int:
+    begun = time.monotonic()
+    while time.monotonic() - begun < deadline + 1:
+        status = client.call("status", {}, PATIENCE_SECONDS)
+        legs = ("long", "short") if leg == "both" else (leg,)
+        held = [f"{item['symbol']} {name}" for item in status["instruments"] for name in legs if item[name]["qty"]]
+        phase = status["kill_switch"]["phase"]
+        if not held and (leg != "both" or phase in ("flat", "idle")):
+            say(f"flat after {time.monotonic() - begun:.1f} s, closed by the daemon")
+            return 0
+        time.sleep(0.05)
+    say("NOT flat in time; the daemon goes on trying: hedgegridctl status")
+    return NOT_FLAT
+
+
+# --- no daemon, or a hung one -----------------------------------------------------------------------------------------------
+
+
+def _by_ourselves(config: Config, registry: Registry, leg: str, state: Path, env: Mapping[str, str], say: Say) -> int:
+    try:
+        return asyncio.run(_close(config, registry, leg, state, env, say))
+    except AlreadyRunning as held:
+        holder = _holder(state)
+        if holder is None:
+            raise
+        say(f"process {holder} holds the journal and does not answer: killing it ({held})")
+        os.kill(holder, signal.SIGKILL)
+        _wait_gone(holder)
+    return asyncio.run(_close(config, registry, leg, state, env, say))
+
+
+def _holder(state: Path) -> int | None:
+    try:
+        return int((state / "journal" / "lock").read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def _wait_gone(pid: int) -> None:
+    for _ in range(200):
+        try:
+            os.kill(pid, 0)
+        except OSError:
+            return
+        if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
+            return
+        time.sleep(0.01)
+
+
+async def _close(config: Config, registry: Registry, leg: str, state: Path, env: Mapping[str, str], say: Say) -> int:
+    """Take up the account with the daemon's own shell, on a feed with nothing in it, and end when flat."""
+    from hedgegridd.live.start import offline
+
+    with offline(config, registry, state, env) as (daemon, started):
+        begun = time.monotonic()
+        work = asyncio.create_task(daemon.run(started))
+        if leg != "both":
+            await daemon.ask("flatten", {"leg": leg, "reason": "hedgegridd flatten"}, f"uid={os.getuid()}")
+        flat = await daemon.wait_flat(config.flatten.deadline_seconds)
+        daemon.give_up()
+        await work
+        say(f"flat after {time.monotonic() - begun:.1f} s" if flat else f"NOT flat: {'; '.join(daemon.engine.unresolved())}")
+        return 0 if flat else NOT_FLAT

@@ -1,0 +1,427 @@
+"""The daemon's shell: one loop that takes an event, hands it to the heart and performs what comes back.
+
+One law: it has no rules. What it takes in is journaled before the heart sees it, so the journal fed to a heart again makes the
+same decisions. Time is the feed's: a recorded or synthetic feed is played at N times real time or as fast as it goes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time as clock
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from hedgegridd.errors import Refused
+from hedgegridd.heart.effects import Amend, Ask, AskReport, Cancel, Effect, Finished, InForce, Notify, Place, Reply, Retired, Sync, Write
+from hedgegridd.heart.engine import Engine
+from hedgegridd.heart.verbs import VERBS
+from hedgegridd.live import log
+from hedgegridd.live.notify import Notifier
+from hedgegridd.live.pacer import Pacer
+from hedgegridd.model import DiskFailed, Durable, FeedEnd, Held, KillFile, Mark, OrderState, Report, Started, Stopping, Timer, Trade, Verb, Warmup
+from hedgegridd.times import iso
+
+TICK_SECONDS = 0.25  # how often the kill switch file, the socket and the watchdog are looked after
+TIMER_SECONDS = 1.0
+TURN_SECONDS = 0.002  # the longest the loop works without letting the control socket breathe
+HOST_GRACE_SECONDS = 0.1  # how long a data-time feed waits for a plugin's answer before it goes on without
+BACKLOG = 100_000  # records kept in memory while the disk refuses them
+
+
+def account_of(engine: Engine) -> Report:
+    """The paper account as the journal remembers it."""
+    desks = engine.desks.values()
+    held = tuple(Held(desk.symbol, leg, desk.held(leg), desk.entry(leg)) for desk in desks for leg in (0, 1) if desk.held(leg))
+    resting = tuple(order for desk in desks for order in desk.orders.open.values() if order.state == OrderState.LIVE)
+    return Report(engine.now, engine.account.wallet, held, resting)
+
+
+def last_seen(engine: Engine) -> list[Any]:
+    """The market as it stood: what a paper exchange needs to price a close before the feed goes on."""
+    seen: list[Any] = []
+    for desk in engine.desks.values():
+        seen += [event for event in (desk.bar, desk.quote) if event is not None]
+        if desk.mark is not None and desk.carries_marks:
+            seen.append(Mark(desk.symbol, desk.seen, desk.mark, desk.index, desk.funding_rate, desk.next_funding))
+        elif desk.traded is not None and desk.bar is not None and desk.traded != desk.bar.close:
+            seen.append(Trade(desk.symbol, desk.seen, desk.traded, 1, True))
+    return seen
+
+
+def wall_ms() -> int:
+    """Now, milliseconds UTC."""
+    return clock.time_ns() // 1_000_000
+
+
+class Daemon:
+    """Everything that lives as long as the process. Built by `live.start`, ended by `stop`."""
+
+    def __init__(self, engine: Engine, exchange: Any, feed: Any, journal: Any, latch: Any, alerts: Any, hosts: Any,
+                 checkpoint: Callable[[], dict[str, Any]], speed: float) -> None:  # fmt: skip
+        self.engine, self.exchange, self.feed, self.journal, self.latch = engine, exchange, feed, journal, latch
+        self.alerts, self.hosts, self.checkpoint = alerts, hosts, checkpoint
+        self.pacer = Pacer(speed)
+        self.notifier = Notifier()
+        self.born = clock.monotonic()
+        self.urgent: deque[Any] = deque()  # verbs and the kill switch file: before anything else
+        self.inbox: deque[Any] = deque()
+        self.lags: deque[float] = deque(maxlen=512)
+        self.flat = True
+        self.feed_over = False
+        self.ready = False
+        self._backlog: deque[tuple[Callable[..., Any], tuple[Any, ...]]] = deque(maxlen=BACKLOG)
+        self._tickets: dict[int, asyncio.Future[dict[str, Any]]] = {}
+        self._ticket = 0
+        self._syncing = 0
+        self._done = False
+        self._ended = False
+        self._wake = asyncio.Event()
+        self._disk = ThreadPoolExecutor(1, "disk")
+        self._spool = ThreadPoolExecutor(1, "spool")
+        self._loop = asyncio.get_running_loop()
+        self._events: Iterator[Any] = iter(())
+        self._next: Any = None
+        self._asked_at = 0.0
+        self.on_progress: Callable[[int], None] | None = None
+        self.look_after: Callable[[], Awaitable[Any]] | None = None  # the control socket's own check
+        self.recent_fills: deque[dict[str, Any]] = deque(maxlen=1000)
+        self.recent_alerts: deque[dict[str, Any]] = deque(maxlen=100)
+
+    # --- life -------------------------------------------------------------------------------------------------------
+
+    async def run(self, started: Started) -> bool:
+        """Work until the feed ends or `stop`; True = nothing was left half done."""
+        instruments = {symbol: desk.instrument for symbol, desk in self.engine.desks.items()}
+        table = self.engine.config.exchange
+        self.exchange.start(self.emit, instruments, getattr(table, table.name, table.other))
+        self.exchange.restore(account_of(self.engine), last_seen(self.engine))
+        time, count = self.engine.cursor
+        self._events = self._resumed(time, count)
+        self._next = next(self._events, None)
+        first = self._next.time if self._next is not None else 1
+        self._take(started._replace(time=max(self.engine.now, first)))
+        self._warm_up()
+        ticker = asyncio.create_task(self._tick())
+        try:
+            await self._work()
+        finally:
+            ticker.cancel()
+            await self._close()
+        return self.flat
+
+    def stop(self, reason: str, flatten: bool) -> None:
+        """Ask for a clean stop: openers are cancelled, a flatten under way is finished first."""
+        self.post(Stopping(self.engine.now, flatten, reason), urgent=True)
+
+    def give_up(self) -> None:
+        """The time for a clean stop is over: end as things stand, and say that it is not flat."""
+        if not self._done:
+            self.flat = not self.engine.active()
+            self._done = True
+            self._wake.set()
+
+    async def wait_flat(self, seconds: float) -> bool:
+        """Wait until the exchange has reported every leg being flattened zero."""
+        begun = clock.monotonic()
+        while clock.monotonic() - begun < seconds:
+            if self.ready and not self.engine.active() and not self.busy:
+                return True
+            await asyncio.sleep(0.01)
+        return False
+
+    @property
+    def busy(self) -> bool:
+        """Is anything between two events unfinished?"""
+        return bool(self._syncing or self.inbox or self.urgent or self._backlog or self.engine.waiting or self.engine.acks)
+
+    def adopt(self, engine: Engine, checkpoint: dict[str, Any]) -> None:
+        """A reloaded heart takes over, from the next event on."""
+        self.journal.rotate(checkpoint)
+        self.engine = engine
+        self.post(Timer(engine.now, wall_ms()))
+
+    def emit(self, event: Any) -> None:
+        """Where the exchange and the plugin hosts put their events; from the loop's own thread."""
+        self.post(event)
+
+    def post(self, event: Any, urgent: bool = False) -> None:
+        """Put an event where the loop will take it."""
+        (self.urgent if urgent else self.inbox).append(event)
+        self._wake.set()
+
+    async def ask(self, verb: str, params: dict[str, Any], actor: str) -> dict[str, Any]:
+        """A writing verb: through the heart, answered when the heart replies."""
+        if verb not in VERBS:
+            raise Refused(f"{verb!r} is not a verb that changes anything")
+        if self._ended:
+            raise Refused("the daemon is stopping")
+        self._ticket += 1
+        future: asyncio.Future[dict[str, Any]] = self._loop.create_future()
+        self._tickets[self._ticket] = future
+        self.post(Verb(self.engine.now, self._ticket, verb, params, actor), urgent=True)
+        return await future
+
+    def _resumed(self, time: int, count: int) -> Iterator[Any]:
+        """The feed's events after the last one journaled, though several may share its millisecond."""
+        for event in self.feed.events(time - 1 if time else 0):
+            if event.time == time and count > 0 and not isinstance(event, FeedEnd):
+                count -= 1
+                continue
+            yield event
+
+    def _warm_up(self) -> None:
+        for desk in self.engine.desks.values():
+            if desk.bar is None:
+                bars = tuple(self.feed.warmup(desk.symbol, desk.strategy.warmup_bars(desk.params) + 1))
+                if bars:
+                    self._take(Warmup(desk.symbol, bars[-1].time, bars))
+
+    async def _close(self) -> None:
+        self._ended = True
+        for future in self._tickets.values():
+            if not future.done():
+                future.set_exception(Refused("the daemon stopped before this was done"))
+        self.exchange.stop()
+        await self._loop.run_in_executor(self._disk, self._last_words)
+        self._disk.shutdown()
+        self._spool.shutdown()
+
+    def _last_words(self) -> None:
+        try:
+            self._flush()
+            self.journal.sync()
+        except OSError as error:
+            log.event("ERROR", f"the journal could not be completed: {error}")
+
+    # --- the loop ---------------------------------------------------------------------------------------------------
+
+    async def _work(self) -> None:
+        turn = clock.perf_counter()
+        while not self._done:
+            if self.urgent:
+                self._take(self.urgent.popleft())
+            elif self.inbox:
+                self._take(self.inbox.popleft())
+            elif not self._feed_turn():
+                self._housekeep()
+                await self._idle()
+                turn = clock.perf_counter()
+                continue
+            if clock.perf_counter() - turn > TURN_SECONDS:
+                self._housekeep()
+                await asyncio.sleep(0)
+                turn = clock.perf_counter()
+
+    def _feed_turn(self) -> bool:
+        """Take the feed's next event if it is due and nothing before it is unfinished."""
+        if self.feed_over or self._syncing or self._waits_for_host():
+            return False
+        if self._next is None:
+            self._next = next(self._events, None)
+            if self._next is None:
+                self.feed_over = True
+                return False
+        if self.pacer.wait(self._next.time) > 0:
+            return False
+        event, self._next = self._next, None
+        if isinstance(event, FeedEnd):
+            self.feed_over = True
+            event = FeedEnd(max(event.time, self.engine.now))
+            self.inbox.append(Stopping(event.time, False, "end of the feed"))
+        else:
+            self.exchange.market(event)
+        self.inbox.append(event)
+        return True
+
+    def _waits_for_host(self) -> bool:
+        return bool(self.engine.questions) and clock.monotonic() - self._asked_at < HOST_GRACE_SECONDS
+
+    async def _idle(self) -> None:
+        self._wake.clear()
+        if self.urgent or self.inbox or self._done:
+            return
+        due = self.pacer.wait(self._next.time) if self._next is not None and not self._syncing else TICK_SECONDS
+        if self.engine.questions:
+            due = min(due, HOST_GRACE_SECONDS / 2) or HOST_GRACE_SECONDS / 2
+        try:
+            await asyncio.wait_for(self._wake.wait(), max(0.0005, min(due, TICK_SECONDS)))
+        except TimeoutError:
+            pass
+
+    def _housekeep(self) -> None:
+        """Between events: the watchdog is fed here, by the loop that trades, so a hung loop starves it."""
+        self.notifier.watchdog()
+        if self.journal.wants_rotation and not (self.inbox or self.urgent or self._backlog or self._syncing):
+            try:
+                self.journal.rotate(self.checkpoint())
+            except OSError as error:
+                self._disk_failed(str(error))
+        if self.on_progress is not None:
+            self.on_progress(self.engine.now)
+
+    async def _tick(self) -> None:
+        """What must happen though nothing happens."""
+        last_timer = 0.0
+        while True:
+            before = clock.monotonic()
+            await asyncio.sleep(TICK_SECONDS)
+            now = clock.monotonic()
+            self.lags.append((now - before - TICK_SECONDS) * 1000)
+            self.look_at_latch()
+            if self.look_after is not None:
+                await self.look_after()
+            if now - last_timer >= TIMER_SECONDS:
+                last_timer = now
+                self.post(Timer(self._data_now(), wall_ms()))
+
+    def _data_now(self) -> int:
+        """The data's clock between two events; with no feed left it goes on by the second, so that retries and deadlines do."""
+        now = self.engine.now
+        if self.feed_over:
+            return now + int(TIMER_SECONDS * 1000)
+        return max(now, self.pacer.now(now, self._next.time if self._next is not None else None))
+
+    def look_at_latch(self) -> None:
+        """Obey the kill switch file if others touched it."""
+        if self.latch.changed():
+            file: KillFile = self.latch.read()
+            self.post(file._replace(time=self.engine.now), urgent=True)
+
+    # --- events in, effects out -------------------------------------------------------------------------------------
+
+    def _take(self, event: Any) -> None:
+        if not self.ready and isinstance(event, Report):
+            self._loop.call_soon(self._is_ready)
+        if isinstance(event, Durable) and self.latch.changed():
+            self._take(self.latch.read()._replace(time=self.engine.now))  # the gate's last look before openers leave
+        if event.time < self.engine.now:
+            event = event._replace(time=self.engine.now)
+        self._record(self.journal.input, event)
+        for effect in self.engine.handle(event):
+            _PERFORM[type(effect)](self, effect)
+
+    def _is_ready(self) -> None:
+        self.ready = True
+        kill = self.engine.kill
+        self.notifier.ready(f"kill switch active: {kill.reason}" if kill.active else f"trading in mode {self.engine.mode.value}")
+
+    def _record(self, write: Callable[..., Any], *what: Any) -> None:
+        """Journal, in order; what the disk refuses is kept and tried again before the next record."""
+        self._backlog.append((write, what))
+        try:
+            self._flush()
+        except OSError as error:
+            self._disk_failed(str(error))
+
+    def _flush(self) -> None:
+        while self._backlog:
+            write, what = self._backlog[0]
+            write(*what)
+            self._backlog.popleft()
+
+    def _disk_failed(self, why: str, mark: int = 0) -> None:
+        if not self.engine.gate.storage_failed or mark:
+            self.urgent.append(DiskFailed(self.engine.now, mark, why))
+            self._wake.set()
+
+    def _write(self, effect: Write) -> None:
+        self._record(self.journal.act, effect.kind, self.engine.now, effect.data)
+        if effect.kind == "fill":
+            self.recent_fills.append(effect.data)
+        log.act(effect.kind, self._plain(effect.data))
+
+    def _plain(self, data: dict[str, Any]) -> dict[str, Any]:
+        """An act in people's units, for the log: prices and coins, not ticks and lots."""
+        desk = self.engine.desks.get(data.get("symbol", ""))
+        if desk is None or "price" not in data:
+            return data
+        tick, lot = desk.instrument.tick_size, desk.instrument.lot_size
+        return {**data, "price": round(data["price"] * tick, 10), "qty": round(data["qty"] * lot, 10)}
+
+    def _sync(self, effect: Sync) -> None:
+        self._syncing += 1
+        self._loop.run_in_executor(self._disk, self._to_disk, effect, bool(self._backlog))
+
+    def _to_disk(self, effect: Sync, incomplete: bool) -> None:
+        """In the disk's thread: file and journal in the order that leaves "active" in one of them at any crash.
+
+        `incomplete`: records that this sync must cover could not be written when it was asked for.
+        """
+        failures = ["records wait for the disk"] if incomplete else []
+        steps: list[Callable[[], Any]] = [self.journal.sync]
+        if effect.latch is not None:
+            content = effect.latch
+            steps.insert(1 if effect.latch_last else 0, lambda: self.latch.write(content))
+        for step in steps:
+            try:
+                step()
+            except OSError as error:
+                failures.append(str(error))
+                if effect.latch_last:
+                    break  # a release whose record is not on the disk must not reach the file
+        self._loop.call_soon_threadsafe(self._synced, effect.mark, "; ".join(failures))
+
+    def _synced(self, mark: int, failure: str) -> None:
+        self._syncing -= 1
+        if failure:
+            self._disk_failed(failure, mark)
+        else:
+            self.post(Durable(self.engine.now, mark))
+
+    def _notify(self, effect: Notify) -> None:
+        alert = effect.alert
+        self.recent_alerts.append({"time": iso(alert.time), "severity": alert.severity.value, "rule": alert.rule, "title": alert.title})
+        self._spool.submit(self.alerts.put, alert)  # it fsyncs: never on the trading path
+
+    def _reply(self, effect: Reply) -> None:
+        future = self._tickets.pop(effect.ticket, None)
+        if future is None or future.done():
+            return
+        if effect.result is None:
+            future.set_exception(Refused(effect.refusal))
+        else:
+            future.set_result(effect.result)
+
+    def _ask_host(self, effect: Ask) -> None:
+        self._asked_at = clock.monotonic()
+        self.hosts.ask(effect.host, effect.seq, effect.kind, effect.name, effect.payload)
+
+    def _in_force(self, effect: InForce) -> None:
+        self.hosts.armed(effect.host)
+
+    def _retired(self, effect: Retired) -> None:
+        self.hosts.retire(effect.host)
+
+    def _finish(self, effect: Finished) -> None:
+        self.flat = effect.flat
+        self._done = True
+
+    def _place(self, effect: Place) -> None:
+        self.exchange.place(effect.orders)
+
+    def _amend(self, effect: Amend) -> None:
+        self.exchange.amend(effect.client_id, effect.qty)
+
+    def _cancel(self, effect: Cancel) -> None:
+        self.exchange.cancel(effect.orders)
+
+    def _ask_report(self, _: AskReport) -> None:
+        self.exchange.report()
+
+
+_PERFORM: dict[type[Effect], Callable[[Daemon, Any], None]] = {
+    Write: Daemon._write,
+    Sync: Daemon._sync,
+    Place: Daemon._place,
+    Amend: Daemon._amend,
+    Cancel: Daemon._cancel,
+    AskReport: Daemon._ask_report,
+    Ask: Daemon._ask_host,
+    InForce: Daemon._in_force,
+    Retired: Daemon._retired,
+    Notify: Daemon._notify,
+    Reply: Daemon._reply,
+    Finished: Daemon._finish,
+}

@@ -1,0 +1,111 @@
+"""Replay: feed a journal's inputs through a heart again and compare every act. One law: any difference is a failure.
+
+A checkpoint begins a heart; each input after it must make the same acts, in the same order, with the same figures. Where the
+journal itself has a later checkpoint, the replayed heart's state must equal it (a restart or reload begins anew there).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from hedgegridd import records
+from hedgegridd.config import parse
+from hedgegridd.heart.build import build
+from hedgegridd.heart.effects import Write
+from hedgegridd.heart.engine import Engine
+from hedgegridd.plugins import Registry
+from hedgegridd.segments import CHECKPOINT, INPUT, RECOVERED, Record
+
+
+class Mismatch(NamedTuple):
+    """A record at which the replay made something else."""
+
+    seq: int
+    kind: str
+    recorded: Any
+    replayed: Any
+
+
+class Replayed(NamedTuple):
+    """What a replay found."""
+
+    inputs: int
+    acts: int
+    decisions_hash: str
+    mismatches: list[Mismatch]
+    pruned: tuple[int, int] | None
+
+
+MOST_SHOWN = 20
+
+
+def replay(folder: Path, registry: Registry, frm: int | None = None, to: int | None = None) -> Replayed:
+    """Replay the journal in `folder` (the state directory's `journal`). Raises JournalDamaged where a hash fails."""
+    run = _Run(registry)
+    for record in records.replayable(folder, frm, to):
+        run.take(record)
+        if len(run.mismatches) >= MOST_SHOWN:
+            break
+    return Replayed(run.inputs, run.acts, run.engine.hash if run.engine else "", run.mismatches, _missing(folder, frm))
+
+
+def _missing(folder: Path, frm: int | None) -> tuple[int, int] | None:
+    """The range asked for that is gone."""
+    gone = records.pruned(folder)
+    return gone if gone is not None and frm is not None and frm <= gone[1] else None
+
+
+class _Run:
+    """One pass over the records."""
+
+    def __init__(self, registry: Registry) -> None:
+        self.registry = registry
+        self.engine: Engine | None = None
+        self.expected: Iterator[Write] = iter(())
+        self.inputs = self.acts = 0
+        self.mismatches: list[Mismatch] = []
+
+    def take(self, record: Record) -> None:
+        """One record of either stream."""
+        if record.kind == CHECKPOINT:
+            self._begin(record.data["state"])
+        elif record.kind == INPUT:
+            self._input(record)
+        elif record.kind != RECOVERED:
+            self._act(record)
+
+    def _begin(self, state: dict[str, Any]) -> None:
+        config = parse(state["config"])
+        traits = state["feed"]
+        self.engine = build(config, self.registry, carries=frozenset(traits["carries"]), cadence_ms=traits["cadence_ms"])
+        self.engine.load(state["engine"])
+        self.expected = iter(())
+
+    def _input(self, record: Record) -> None:
+        self._close(record.seq)
+        if self.engine is None:
+            return
+        self.inputs += 1
+        self.expected = iter([effect for effect in self.engine.handle(record.data) if isinstance(effect, Write)])
+
+    def _act(self, record: Record) -> None:
+        if self.engine is None:
+            return
+        self.acts += 1
+        made = next(self.expected, None)
+        if made is None or made.kind != record.kind or _json(made.data) != _json(record.data):
+            self.mismatches.append(Mismatch(record.seq, record.kind, record.data, made and {"kind": made.kind, **made.data}))
+
+    def _close(self, seq: int) -> None:
+        """Acts the replay made and the journal does not have. The last input's are not judged: a crash may have cut them."""
+        left = next(self.expected, None)
+        if left is not None:
+            self.mismatches.append(Mismatch(seq, left.kind, None, left.data))
+
+
+def _json(data: Any) -> str:
+    import json
+
+    return json.dumps(data, sort_keys=True, default=str)

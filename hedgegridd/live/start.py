@@ -1,0 +1,304 @@
+"""Start-up and end of a daemon: find everything, recover, run, say how it went. One law: start-up is recovery.
+
+The order: state directory and its lock, journal, heart from the last checkpoint and the inputs after it, kill switch (file,
+journal, environment: any that says active wins), control socket, then the loop. Nothing trades before the exchange reported.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from hedgegridd import __version__, paths
+from hedgegridd.config import kill_variable, own, plugin_tables
+from hedgegridd.control.server import Server
+from hedgegridd.errors import ConfigError
+from hedgegridd.feed.source import open_feed
+from hedgegridd.heart.build import build, exchange_of
+from hedgegridd.heart.engine import Engine
+from hedgegridd.journal import Journal, Recovered
+from hedgegridd.live import log, status
+from hedgegridd.live.alerts import Alerts
+from hedgegridd.live.daemon import Daemon, wall_ms
+from hedgegridd.live.dryrun import DryRun
+from hedgegridd.live.handlers import Handlers
+from hedgegridd.live.latch import Latch
+from hedgegridd.live.pluginfolder import PluginFolder
+from hedgegridd.live.progress import Progress
+from hedgegridd.live.reload import reload
+from hedgegridd.model import KillFile, Mode, PluginChanged, Severity, Started
+from hedgegridd.plugins import Registry, equip
+from hedgegridd.savefile import save
+from hedgegridd.schema import Config
+from hedgegridd.times import iso
+
+ETC_PLUGINS = Path("/etc/hedgegridd/plugins")
+
+
+class Options(NamedTuple):
+    """What the command line adds to the configuration."""
+
+    config_path: Path
+    feed: Path | None = None
+    speed: float | None = None
+    state_dir: str = ""
+    socket: str = ""
+
+
+def recover(engine: Engine, recovered: Recovered) -> None:
+    """Bring an engine to where the journal ended: checkpoint, then every input after it, with nothing performed."""
+    if recovered.checkpoint is not None:
+        engine.load(recovered.checkpoint["engine"])
+    for _, event in recovered.inputs:
+        engine.handle(event)
+    last = recovered.last_kill
+    if last is not None and last["active"] and not engine.kill.active:
+        engine.kill.load(last)  # its input was lost with the power, its act was not: active
+
+
+def open_exchange(config: Config, registry: Registry) -> Any:
+    """The exchange that released orders go to: in dry_run none at all."""
+    exchange = exchange_of(config, registry)
+    return DryRun(exchange.name) if Mode(config.mode) == Mode.DRY_RUN else exchange
+
+
+def checkpoint_of(config: Config, engine: Engine, feed: Any) -> dict[str, Any]:
+    """What a segment of the journal opens with: all that a replay needs to build the same heart."""
+    traits = {"carries": sorted(feed.carries), "cadence_ms": feed.cadence_ms}
+    return {"version": __version__, "config": config.raw, "feed": traits, "engine": engine.dump()}
+
+
+def plugin_folders(config: Config, config_path: Path) -> list[Path]:
+    """Where foreign plugin files are looked for."""
+    return [ETC_PLUGINS, *((config_path.parent / folder).resolve() for folder in config.daemon.plugin_dirs)]
+
+
+def open_journal(config: Config, state: Path) -> tuple[Journal, Recovered]:
+    """The journal of a state directory, held by this process alone. AlreadyRunning where another has it."""
+    state.mkdir(mode=0o750, parents=True, exist_ok=True)
+    table = config.journal
+    segment, keep, most = int(table.max_segment_mb * 2**20), table.keep_inputs_days, table.max_mb
+    journal = Journal(state / "journal", max_segment_bytes=segment, keep_inputs_days=keep, max_mb=most)
+    return journal, journal.open()
+
+
+async def run(config: Config, registry: Registry, options: Options, env: Mapping[str, str]) -> int:
+    """The daemon, from start to exit code."""
+    live = Mode(config.mode) == Mode.LIVE
+    state = Path(paths.state_dir(options.state_dir, config.daemon.state_dir, config.daemon.instance, env))
+    journal, recovered = open_journal(config, state)
+    try:
+        instruments = {item.symbol: item.instrument() for item in config.instrument}
+        feed = open_feed(config.feed, instruments, options.feed)
+        engine = build(config, registry, carries=feed.carries, cadence_ms=feed.cadence_ms)
+        recover(engine, recovered)
+        journal.rotate(checkpoint_of(config, engine, feed))
+        socket = paths.daemon_socket(options.socket, config.daemon.socket, config.daemon.instance, env, live)
+        shell = Shell(config, registry, options, engine, open_exchange(config, registry), feed, journal, state, socket)
+        return await shell.run(started(config, state, recovered, engine, env), recovered)
+    finally:
+        journal.close()
+
+
+def started(config: Config, state: Path, recovered: Recovered, engine: Engine, env: Mapping[str, str]) -> Started:
+    """The first event of a life: what journal, file and environment say of the kill switch."""
+    file: KillFile = Latch(state / "killswitch.json").read()
+    return Started(engine.now, wall_ms(), kill_variable(config, env), file, recovered.damage or "")
+
+
+class NoFeed:
+    """A feed with nothing in it, for a heart that only has to close."""
+
+    def __init__(self, traits: dict[str, Any]) -> None:
+        self.carries, self.cadence_ms = frozenset(traits.get("carries", ())), int(traits.get("cadence_ms", 60_000))
+
+    def events(self, after: int = 0) -> Iterator[Any]:
+        return iter(())
+
+    def warmup(self, symbol: str, bars: int) -> list[Any]:
+        return []
+
+    def span(self) -> None:
+        return None
+
+
+class NoHosts:
+    """No foreign plugins: nothing but our own code runs while the glass is broken."""
+
+    def ask(self, host: str, seq: int, kind: str, name: str, payload: Any) -> None: ...
+    def armed(self, host: str) -> None: ...
+    def retire(self, host: str) -> None: ...
+    def rows(self) -> list[dict[str, str]]:
+        return []
+
+
+@contextmanager
+def offline(config: Config, registry: Registry, state: Path, env: Mapping[str, str]) -> Iterator[tuple[Daemon, Started]]:
+    """The same heart and shell on the journal's account, with no feed, no socket and no foreign plugin: for break-glass."""
+    journal, recovered = open_journal(config, state)
+    alerts = open_alerts(config, registry, state)
+    try:
+        feed = NoFeed(recovered.checkpoint["feed"] if recovered.checkpoint else {})
+        engine = build(config, registry, carries=feed.carries, cadence_ms=feed.cadence_ms)
+        recover(engine, recovered)
+        latch = Latch(state / "killswitch.json")
+        daemon = Daemon(engine, open_exchange(config, registry), feed, journal, latch, alerts, NoHosts(),
+                        lambda: checkpoint_of(config, engine, feed), float("inf"))  # fmt: skip
+        yield daemon, started(config, state, recovered, engine, env)
+    finally:
+        alerts.close()
+        journal.close()
+
+
+def open_alerts(config: Config, registry: Registry, state: Path) -> Alerts:
+    """The alert queue with the channels that are switched on: the log always, the others where they have a table."""
+    alerts = Alerts(state / "alerts")
+    for plugin in registry.alerts.values():
+        table = config.alert.get(plugin.name, {"enabled": plugin.name == "log"})
+        if plugin.thing is None or not table.get("enabled", True):
+            continue
+        channel, problems = equip(plugin.thing, own("alert", table), f"alert.{plugin.name}")
+        if problems:
+            raise ConfigError(problems)
+        alerts.add(channel, Severity(str(table.get("min_severity", "INFO")).upper()))
+    return alerts
+
+
+class Shell:
+    """What lives around the loop: socket, plugin hosts, alerts, signals."""
+
+    def __init__(self, config: Config, registry: Registry, options: Options, engine: Engine, exchange: Any, feed: Any, journal: Journal,
+                 state: Path, socket: str) -> None:  # fmt: skip
+        self.config, self.registry, self.options, self.state, self.socket = config, registry, options, state, socket
+        loop = asyncio.get_running_loop()
+        self.alerts = open_alerts(config, registry, state)
+        self.hosts = PluginFolder(plugin_folders(config, options.config_path), self._heard, loop, registry=registry, settings=plugin_tables(config), deadline_seconds=config.daemon.plugin_deadline_seconds,
+                                  memory_bytes=config.daemon.plugin_memory_mb << 20)
+        speed = options.speed if options.speed is not None else config.feed.speed
+        self.daemon = Daemon(engine, exchange, feed, journal, Latch(state / "killswitch.json"), self.alerts, self.hosts, self._checkpoint, speed)
+        self.handlers = Handlers(self.daemon, self._config_rows, self._reload)
+        self.server = Server(socket, self.handlers.handle, admin_group=config.daemon.admin_group, group=config.daemon.group, state_dir=state)
+
+    async def run(self, started: Started, recovered: Recovered) -> int:
+        """Everything up, the loop until its end, everything down."""
+        daemon = self.daemon
+        for text in (*recovered.cut, recovered.damage or ""):
+            if text:
+                log.event("WARNING", f"journal: {text}")
+        self._signals()
+        await self.server.start()
+        daemon.look_after = self.server.ensure
+        self.hosts.start()
+        progress = Progress(daemon.feed.span(), sys.stderr) if daemon.pacer.unpaced else None
+        daemon.on_progress = progress.show if progress else None
+        log.event("INFO", f"hedgegridd {__version__}: mode {self.config.mode}, socket {self.socket}, state {self.state}")
+        try:
+            flat = await daemon.run(started)
+        finally:
+            daemon.notifier.stopping()
+            if progress:
+                progress.close()
+            await self._down()
+        self._summary()
+        return 0 if flat else 4
+
+    async def _down(self) -> None:
+        await self.server.close()
+        await self.hosts.close()
+        await asyncio.get_running_loop().run_in_executor(None, self.alerts.close)
+
+    def _signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        flatten = self.config.daemon.on_stop == "flatten"
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop, signal.Signals(number).name, flatten)
+        loop.add_signal_handler(signal.SIGHUP, lambda: loop.create_task(self._reload_by_signal()))
+
+    def _stop(self, name: str, flatten: bool) -> None:
+        self.daemon.notifier.stopping()
+        self.daemon.stop(name, flatten)
+        asyncio.get_running_loop().call_later(self.config.daemon.stop_timeout_seconds, self.daemon.give_up)
+
+    async def _reload_by_signal(self) -> None:
+        self.daemon.notifier.reloading()
+        try:
+            result = await self._reload("SIGHUP")
+            log.event("INFO", f"reloaded: {', '.join(result['changed']) or 'nothing changed'}")
+        except Exception as error:  # a fence: a bad file must not end a trading daemon
+            log.event("ERROR", f"not reloaded, the old configuration stays: {error}")
+        self.daemon.notifier.ready()
+
+    async def _reload(self, actor: str) -> dict[str, Any]:
+        result, self.config = await reload(self.daemon, self.config, self.registry, self.options.config_path, actor, checkpoint_of)
+        self.hosts.configure(plugin_tables(self.config))
+        return result
+
+    def _config_rows(self) -> list[dict[str, Any]]:
+        """Each effective value and where it comes from, secrets masked."""
+        return self.config.rows()
+
+    def _checkpoint(self) -> dict[str, Any]:
+        return checkpoint_of(self.config, self.daemon.engine, self.daemon.feed)
+
+    def _heard(self, event: Any) -> None:
+        """A plugin host spoke: on to the heart, in data time; alert channels of foreign files are taken up here."""
+        self.daemon.emit(event._replace(time=self.daemon.engine.now))
+        if isinstance(event, PluginChanged) and event.kind == "alert" and event.state == "loaded":
+            log.event("WARNING", f"{event.file}: alert channels of foreign files are used after a restart")
+
+    def _summary(self) -> None:
+        summary = stop_summary(self.daemon, self.state)
+        print(summary_text(summary), file=sys.stderr, flush=True)
+        path = self.state / "last_stop.json"
+        try:
+            save(path, json.dumps(summary, indent=1) + "\n")
+        except OSError as error:
+            log.event("ERROR", f"the stop summary could not be stored: {error}")
+
+
+def stop_summary(daemon: Daemon, state: Path) -> dict[str, Any]:
+    """Row 94: what happened, in one document."""
+    engine = daemon.engine
+    money, day = status.account(daemon), status.session(daemon)
+    start = day["daily_start_equity_usdt"]
+    gross = engine.gate.gross_usdt()
+    held = engine.held_legs()
+    return {
+        "schema": status.SCHEMA,
+        "stopped_at": iso(engine.now),
+        **engine.counts,
+        "kill_switch_engaged": engine.kill.active,
+        "kill_switch_reason": engine.kill.reason or None,
+        "trading_halted": engine.gate.hold() or None,
+        "starting_equity_usdt": day["start_equity_usdt"],
+        "current_equity_usdt": money["equity_usdt"],
+        "daily_pnl_usdt": day["daily_pnl_usdt"],
+        "daily_loss_pct": max(0.0, -day["daily_pnl_usdt"] / start * 100) if start > 0 else None,
+        "open_positions": len(held),
+        "max_open_positions": engine.config.limits.max_open_trades,
+        "total_exposure_usdt": gross,
+        "total_exposure_pct": gross / money["equity_usdt"] * 100 if money["equity_usdt"] > 0 else None,
+        "decisions_hash": engine.hash,
+        "journal": str(state / "journal"),
+        "report_command": f"hedgegridd replay --state-dir {state}",
+    }
+
+
+def summary_text(summary: dict[str, Any]) -> str:
+    """The summary as a person reads it."""
+    width = max(len(key) for key in summary)
+    lines = [f"  {key.replace('_', ' '):<{width}}  {_shown(value)}" for key, value in summary.items() if key != "schema"]
+    return "\n".join(["stop summary", *lines])
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:,.2f}" if isinstance(value, float) else str(value)
+

@@ -1,0 +1,189 @@
+"""Readers of a journal, the daemon running or not. One law: they change nothing and answer only what the hashes vouch for.
+
+`verify` reads every record there is; `tail` shows the last acts; `replayable` gives a replay what it needs, in order.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+from operator import attrgetter
+from pathlib import Path
+from typing import NamedTuple
+
+from hedgegridd.codec import decode
+from hedgegridd.errors import JournalDamaged, StateError
+from hedgegridd.segments import (
+    ACTS,
+    CHECKPOINT,
+    HEAD,
+    INPUT,
+    INPUTS,
+    RECOVERED,
+    STREAMS,
+    Chain,
+    Record,
+    Segment,
+    follow,
+    header,
+    holes,
+    lines,
+    missing_head,
+    parse,
+    quote,
+    segments,
+    size_of,
+)
+
+_RETRIES = 5  # a running daemon may open, compress or prune segments while they are read
+_Run = tuple[int, int]
+_by_seq = attrgetter("seq")
+
+
+class Verification(NamedTuple):
+    """What `verify` found. `first_bad` = (segment, record in it, why); `records` = how many verified before it."""
+
+    ok: bool
+    records: int
+    first_bad: tuple[str, int, str] | None
+
+
+def verify(folder: Path) -> Verification:
+    """Check every hash, every link between segments, that no number is missing, and that the newest segments are there.
+
+    StateError where there is no journal, or one of a newer version.
+    Pruned inputs are no fault. What cannot be seen: whole records cut from the end of both streams since the last rotation.
+    """
+    if not folder.is_dir():
+        raise StateError(f"{folder} is no journal: there is no such folder")
+    for _ in range(_RETRIES):
+        found, moving = _Audit(folder).run()
+        if found.ok or not moving:
+            break
+    return found
+
+
+class _Audit:
+    """One reading of the whole journal."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.before = self._shape()
+        self.rows = {stream: segments(folder, stream) for stream in STREAMS}
+        self.chains = {stream: Chain() for stream in STREAMS}
+        self.records = 0
+        self.lost: set[_Run] = set()
+        self.explained: set[_Run] = set()
+
+    def run(self) -> tuple[Verification, bool]:
+        """What is found, and whether the journal was written to meanwhile."""
+        try:
+            self._read()
+            self._judge()
+        except JournalDamaged as error:
+            found = Verification(False, self.records, (error.segment, error.record, error.why))
+            return found, self._moving()
+        return Verification(True, self.records, None), False
+
+    def _shape(self) -> list[tuple[str, int]]:
+        return sorted((path.name, size_of(path)) for path in self.folder.glob("*.jsonl"))
+
+    def _moving(self) -> bool:
+        return self._shape() != self.before
+
+    def _read(self) -> None:
+        acts, inputs = self.rows[ACTS], self.rows[INPUTS]
+        if acts and header(acts[0])[1].previous:
+            raise JournalDamaged(acts[0].name, 1, f"follows {header(acts[0])[1].previous}, which is missing")
+        first = inputs[0].first if inputs and header(inputs[0])[1].previous else 1
+        numbers = (record.seq for record in self._merged() if record.seq >= first)
+        self.lost.update(holes(numbers, first))
+
+    def _merged(self) -> Iterator[Record]:
+        last = 0
+        for record in heapq.merge(*(follow(self.rows[stream], self.chains[stream]) for stream in STREAMS), key=_by_seq):
+            if record.seq == last:
+                raise JournalDamaged(self.chains[INPUTS].name, self.chains[INPUTS].number, f"number {last} is in both streams")
+            self.records, last = self.records + 1, record.seq
+            if record.kind == RECOVERED:
+                self._note(record)
+            yield record
+
+    def _note(self, record: Record) -> None:
+        """A start after a crash says what never reached the disk, and what it found wrong."""
+        if record.data["damage"]:
+            raise JournalDamaged(self.chains[ACTS].name, self.chains[ACTS].number, f"a start found damage: {record.data['damage']}")
+        self.explained.update((first, last) for first, last in record.data["lost"])
+
+    def _judge(self) -> None:
+        wrong = missing_head(self.folder, self.rows)
+        if wrong:
+            raise JournalDamaged(HEAD, 1, wrong)
+        short = min(self.chains.values(), key=_by_seq)
+        for first, last in sorted(self.lost - self.explained):
+            if first > short.seq and self._moving():
+                return  # that stream was read before the other one went on
+            raise JournalDamaged(short.name, short.number + 1, f"records {first} to {last} are in neither stream")
+
+
+def tail(folder: Path, count: int, order: str | None = None) -> list[Record]:
+    """The last `count` acts, oldest first; with `order` only those that name this client or exchange order id."""
+    needle = quote(order).encode() if order is not None else b""
+    found: list[Record] = []
+    for segment in reversed(segments(folder, ACTS)):
+        if len(found) >= count:
+            break
+        found += _newest(segment, needle, count - len(found))
+    return found[::-1]
+
+
+def _newest(segment: Segment, needle: bytes, count: int) -> list[Record]:
+    """The last acts of one segment that hold the needle, newest first. A line that is none is passed over: `verify` names it."""
+    found: list[Record] = []
+    for text in reversed(list(lines(segment))):
+        if len(found) == count:
+            break
+        try:
+            record = parse(text) if needle in text else None
+        except ValueError:
+            continue
+        if record and record.kind != CHECKPOINT:
+            found.append(record)
+    return found
+
+
+def replayable(folder: Path, frm: int | None = None, to: int | None = None) -> Iterator[Record]:
+    """All records up to number `to`, from the newest checkpoint at or before number `frm` on (else the oldest there is).
+
+    In the order of their numbers; an input's `data` is its noun, a checkpoint's the header with the `state`. Each checkpoint
+    comes once. JournalDamaged where a hash fails. See `pruned` for what is gone.
+    """
+    inputs, acts = segments(folder, INPUTS), segments(folder, ACTS)
+    inputs = _since(inputs, frm or 0)
+    if not inputs:
+        return
+    begin = inputs[0].first
+    for record in heapq.merge(follow(inputs, Chain()), follow(_since(acts, begin), Chain()), key=_by_seq):
+        if to is not None and record.seq > to:
+            return
+        if record.kind == INPUT:
+            yield record._replace(data=decode(record.data))
+        elif record.seq == begin or (record.seq > begin and not _twin(record)):
+            yield record
+
+
+def pruned(folder: Path) -> tuple[int, int] | None:
+    """The first and last number of which the inputs are gone by age or size; None where all are there."""
+    inputs = segments(folder, INPUTS)
+    return (1, inputs[0].first - 1) if inputs and header(inputs[0])[1].previous else None
+
+
+def _since(row: list[Segment], seq: int) -> list[Segment]:
+    """The segment that holds number `seq`, or the first there is, and those after it."""
+    before = [at for at, segment in enumerate(row) if segment.first <= seq]
+    return row[before[-1] :] if before else row
+
+
+def _twin(record: Record) -> bool:
+    """The acts' copy of a checkpoint: the inputs carry the same one."""
+    return bool(record.kind == CHECKPOINT and record.data["stream"] == ACTS)

@@ -1,0 +1,51 @@
+"""Breaker `stale_data`: is the market data fresh, and can it be believed? Level: pause, which ends after the cooldown.
+
+Age is the time since a symbol's last market event beyond the feed's own cadence. Quality is 1 minus the worse of two faults: a crossed
+book (1) and the distance of the last price from the mark (0 at none, 1 at `max_divergence_bps`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated
+
+from hedgegridd import InstrumentView, Measure, Snapshot, Unknown, hookimpl
+
+
+class StaleData:
+    name = "stale_data"
+    on_trip = "pause"
+
+    class Settings:
+        max_age_seconds: Annotated[float, {"above": 0}] = 10.0
+        min_quality: Annotated[float, {"min": 0, "max": 0.999}] = 0.8  #: 0..1
+        max_divergence_bps: Annotated[float, {"above": 0}] = 1000.0  #: last price from mark at which quality is 0
+
+    settings: Settings
+
+    def measure(self, snapshot: Snapshot) -> Measure:
+        """The worst of all symbols: an age in seconds, or a lack of quality."""
+        found = [measure for view in snapshot.instruments for measure in self.faults(view)]
+        return max(found, key=lambda one: one.value / one.threshold, default=Measure(0.0, self.settings.max_age_seconds, "s"))
+
+    def faults(self, view: InstrumentView) -> list[Measure]:
+        if view.data_age_ms is None:
+            raise Unknown(f"{view.symbol}: no market data yet")
+        age, flaw = view.data_age_ms / 1000, lack(view, self.settings.max_divergence_bps)
+        return [
+            Measure(age, self.settings.max_age_seconds, "s", f"{view.symbol}: the last market event is {age:.1f} s overdue"),
+            Measure(flaw, 1 - self.settings.min_quality, "lack of quality", f"{view.symbol}: data quality is {1 - flaw:.2f}"),
+        ]
+
+
+def lack(view: InstrumentView, widest_bps: float) -> float:
+    if view.bid is not None and view.ask is not None and view.bid >= view.ask:
+        return 1.0
+    if not view.mark_price or not view.last_price:
+        return 0.0  # nothing to compare: whether a price may be missing is the age's and the other breakers' business
+    return min(abs(view.last_price - view.mark_price) / view.mark_price * 10_000 / widest_bps, 1.0)
+
+
+@hookimpl
+def register_breakers(register: Callable[[type], None]) -> None:
+    register(StaleData)
