@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from hedgegridd import filled, worstcase
 from hedgegridd.config import Config, common, own, read
 from hedgegridd.errors import ConfigError, Problem
 from hedgegridd.plugins import Registry, fill, load_shipped
-from hedgegridd.settings import leaves, meant, plain
+from hedgegridd.settings import fields_of, leaves, meant, plain
 from hedgegridd.worstcase import ERROR, WARNING, Case, Desk, Finding, finding
 
 __all__ = ["Finding", "check", "check_file", "command", "examine", "refuse", "show"]
@@ -75,7 +76,8 @@ def show(config: Config, registry: Registry) -> list[dict[str, Any]]:
         rows.pop(where, None)
         for path, value in leaves(plain(settings, lambda _: "***", where), where):
             rows[path] = {"path": path, "value": value, "origin": config.origin(path)}
-    return list(rows.values())
+    order = {one.name: i for i, one in enumerate(fields_of(Config))}
+    return sorted(rows.values(), key=lambda row: order[re.split(r"[.\[]", row["path"])[0]])
 
 
 def command(path: Path, *, as_json: bool = False, strict: bool = False, show: bool = False) -> int:
@@ -163,9 +165,9 @@ def _desk(config: Config, registry: Registry, where: str, item: Any, equity: flo
     if price is None:
         expected = "the price to fill the grid at: the feed names none"
         return desk, [*findings, finding(ERROR, f"{where}.reference_price", None, expected, "set it near the market's price")]
-    if grid and equity:
-        desk.legs.extend(filled.full_legs(plugin.thing, settings, desk.instrument, price, equity))
-    return desk, findings
+    if not grid or not equity:
+        return desk._replace(price=None), findings
+    return desk._replace(legs=filled.full_legs(plugin.thing, settings, desk.instrument, price, equity)), findings
 
 
 def reference_price(config: Config, item: Any) -> float | None:

@@ -20,7 +20,7 @@ from hedgegridd.errors import ConfigError, Problem
 from hedgegridd.schema import COMMON, PRESETS, Config
 from hedgegridd.settings import UNKNOWN_KEY, Outside, fields_of, fill_settings, is_secret, is_section, join, leaves
 
-__all__ = ["Config", "common", "fill_settings", "kill_variable", "load", "own", "parse", "plugin_tables", "read"]
+__all__ = ["Config", "common", "fill_settings", "load", "own", "parse", "read"]
 
 Table = dict[str, Any]
 NAME = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -119,7 +119,7 @@ def read(
     table = Filler(env, Path(credentials or env.get("CREDENTIALS_DIRECTORY", "")), origins, problems).fill(table)
     _tighten(table, env, origins, problems, notes)
     config, wrong = _fill(table)
-    problems += [_explained(one) for one in wrong]
+    problems += [_discreet(_explained(one)) for one in wrong]
     config = replace(config, origins=origins, files=tuple(str(one) for one in paths), notes=tuple(notes))
     return config, problems + _form(config)
 
@@ -378,6 +378,12 @@ def _explained(problem: Problem) -> Problem:
     return problem._replace(hint=f"did you mean {elsewhere!r}?" if elsewhere else "")
 
 
+def _discreet(problem: Problem) -> Problem:
+    """A problem that shows no secret and nothing that came from outside."""
+    hidden = problem.value and (is_secret(problem.path) or isinstance(problem.value, Outside))
+    return problem._replace(value="***") if hidden else problem
+
+
 def _paths(cls: type = Config, where: str = "") -> list[str]:
     found = []
     for one in fields_of(cls):
@@ -394,7 +400,7 @@ def _form(config: Config) -> list[Problem]:
         where = f"instrument[{i}]"
         if isinstance(item.symbol, str) and not SYMBOL.fullmatch(item.symbol):
             problems.append(Problem(f"{where}.symbol", item.symbol, "capital letters and digits, such as BTCUSDT"))
-        elif item.symbol in seen:
+        elif item.symbol is not None and item.symbol in seen:
             problems.append(Problem(f"{where}.symbol", item.symbol, "each symbol once"))
         seen.add(item.symbol)
         if config.exchange.name == "paper":
@@ -402,20 +408,3 @@ def _form(config: Config) -> list[Problem]:
                 if getattr(item.filters, key) is None and f"{where}.filters.{key}" not in config.origins:
                     problems.append(Problem(f"{where}.filters.{key}", None, "a number above 0: the paper exchange supplies no filters"))
     return problems
-
-
-# --- what others ask of it ----------------------------------------------------------------------------------------------
-
-
-def plugin_tables(config: Config) -> dict[str, dict[str, Table]]:
-    """kind -> name -> the plugin's own keys, as plugin hosts want them."""
-    return {kind: {name: own(kind, table) for name, table in getattr(config, kind).items()} for kind in PLUGIN_TABLES}
-
-
-def kill_variable(config: Config, env: Mapping[str, str] | None = None) -> str:
-    """The environment variable that engages the kill switch at start, as "NAME=value"; "" = none does."""
-    env = os.environ if env is None else env
-    for name in dict.fromkeys(("HEDGEGRIDD_KILL_SWITCH", config.kill_switch.env_var)):
-        if env.get(name, "").strip().lower() not in OFF:
-            return f"{name}={env[name]}"
-    return ""

@@ -88,7 +88,7 @@ def _known(kind: str, plugin: Plugin, one: Field) -> Any:
 
 def _title(cls: type) -> str:
     """What the docstring of a table says beside its name."""
-    return (cls.__doc__ or "").partition("]")[2].lstrip("], ").strip()
+    return (cls.__doc__ or "").partition("]")[2].lstrip("],; ").strip()
 
 
 def _table(path: str, title: str, fields: list[Field], header: str = "") -> Iterator[str]:

@@ -70,6 +70,7 @@ class _Audit:
         self.folder = folder
         self.before = self._shape()
         self.rows = {stream: segments(folder, stream) for stream in STREAMS}
+        self.wrong = missing_head(folder, self.rows)  # now, not after the reading: a running daemon goes on to new segments
         self.chains = {stream: Chain() for stream in STREAMS}
         self.records = 0
         self.lost: set[_Run] = set()
@@ -116,9 +117,8 @@ class _Audit:
         self.explained.update((first, last) for first, last in record.data["lost"])
 
     def _judge(self) -> None:
-        wrong = missing_head(self.folder, self.rows)
-        if wrong:
-            raise JournalDamaged(HEAD, 1, wrong)
+        if self.wrong:
+            raise JournalDamaged(HEAD, 1, self.wrong)
         short = min(self.chains.values(), key=_by_seq)
         for first, last in sorted(self.lost - self.explained):
             if first > short.seq and self._moving():

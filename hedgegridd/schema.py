@@ -3,6 +3,7 @@
 One frozen dataclass per table of the configuration file, a field per key. What plugins declare themselves (`[breaker.NAME]`,
 `[alert.NAME]`, `[instrument.params]`) is kept here as plain tables and filled where the plugin is known. Units are in the
 names: `_pct` is percent, `_bps`, `_usdt`, `_seconds`, `_minutes`, `_mb`. It loads and judges nothing.
+No table has a `repr`, which would show secrets, or an order: compare `raw`.
 """
 
 # ruff: noqa: RUF009 - `of` makes a field, as dataclasses.field does
@@ -53,7 +54,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class DaemonTable:
     """[daemon]"""
 
@@ -70,7 +71,7 @@ class DaemonTable:
     log_level: str = of("INFO", "nothing less is logged", choices=("DEBUG", "INFO", "WARNING", "ERROR"))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class FeedTable:
     """[feed]"""
 
@@ -85,7 +86,7 @@ class FeedTable:
     start_price: float | None = of(None, "synthetic: price of every symbol at the start, USDT; left out: a usual one for each", above=0)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class PaperTable:
     """[exchange.paper]"""
 
@@ -99,7 +100,7 @@ class PaperTable:
     slippage_bps: float = of(1.0, "how much worse than the last price a market order fills", min=0, max=1000)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class BinanceTable:
     """[exchange.binance]"""
 
@@ -113,7 +114,7 @@ class BinanceTable:
     recv_window_ms: int = of(5000, "how late a signed request may arrive", min=100, max=60000)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class ExchangeTable:
     """[exchange]"""
 
@@ -124,7 +125,7 @@ class ExchangeTable:
     other: dict[str, Any] = of(dict, internal=True)  #: [exchange.NAME] of a foreign plugin, as it was written
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class FiltersTable:
     """[instrument.filters], needed where no exchange supplies them"""
 
@@ -142,7 +143,7 @@ class FiltersTable:
 UNLIMITED_LOTS = 10**12
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class InstrumentTable:
     """[[instrument]], once per symbol"""
 
@@ -180,7 +181,7 @@ def lots(coins: float | None, lot_size: float, otherwise: int) -> int:
     return otherwise if coins is None else round(coins / lot_size)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class LimitsTable:
     """[limits], checked before each opening order; all percentages are of equity"""
 
@@ -191,7 +192,7 @@ class LimitsTable:
     max_open_trades: int = of(5, "legs held or being opened: a trade is a leg, not a rung", min=1, max=1000)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class KillSwitchTable:
     """[kill_switch]"""
 
@@ -201,7 +202,7 @@ class KillSwitchTable:
     check_interval_seconds: float = of(5.0, "breakers are asked after every event, at the latest after this", above=0, max=60)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class FlattenTable:
     """[flatten]"""
 
@@ -213,14 +214,14 @@ class FlattenTable:
     max_tranches: int = of(5, "the most pieces", min=1, max=100)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class ProtectTable:
     """[protect]"""
 
     emergency_stop_pct: float = of(5.0, "a leg without a stop gets one this far from its average entry", above=0, max=90)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class DeadMansSwitchTable:
     """[dead_mans_switch], by the operator's clock, never the data's"""
 
@@ -230,7 +231,7 @@ class DeadMansSwitchTable:
     action: str = of("halt", "what is done then", choices=("halt", "flatten"))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class ExchangeCountdownTable:
     """[exchange_countdown], the exchange's own dead man's switch"""
 
@@ -239,7 +240,7 @@ class ExchangeCountdownTable:
     beat_seconds: int = of(30, "how often it hears from us", min=1, max=1800)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class RecoveryTable:
     """[recovery], the staged return after a stop: monitor, paper, reduced, full"""
 
@@ -248,7 +249,7 @@ class RecoveryTable:
     reduced_size_factor: float = of(0.5, "size of openers in the stage `reduced`", above=0, max=1)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class AlertsTable:
     """[alerts]; each switch silences only its own rule"""
 
@@ -271,7 +272,7 @@ class AlertsTable:
     alert_on_state_changes: bool = of(True, "start, stop, pause, resume, reload, a stage of the return")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class JournalTable:
     """[journal]"""
 
@@ -280,7 +281,7 @@ class JournalTable:
     max_segment_mb: float = of(8.0, "a larger segment is closed, compressed and followed by a new one", above=0, max=1024)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class MetricsTable:
     """[metrics], for Prometheus"""
 
@@ -289,7 +290,7 @@ class MetricsTable:
     port: int = of(9090, "port to listen on", min=1, max=65535)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class HttpTable:
     """[http], dashboard and REST"""
 
@@ -299,7 +300,7 @@ class HttpTable:
     api_key: str = of("", 'header X-API-Key of writing requests; write "${NAME}"')
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class BacktestTable:
     """[backtest]; the command line's options win"""
 
@@ -313,7 +314,7 @@ class BacktestTable:
     funding_bps: float | None = of(None, "funding rate per settlement where the data has none", min=-300, max=300)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class ConstraintsTable:
     """[optimize.constraints]; a trial that breaks one is rejected and keeps the reason"""
 
@@ -325,7 +326,7 @@ class ConstraintsTable:
     min_calmar_ratio: float = of(0.5, "annual return / largest drawdown")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class WeightsTable:
     """[optimize.weights] of the score"""
 
@@ -335,7 +336,7 @@ class WeightsTable:
     drawdown_penalty: float = of(0.20, "weight, subtracted", min=0)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class OptimizeTable:
     """[optimize]"""
 
@@ -347,7 +348,7 @@ class OptimizeTable:
     weights: WeightsTable = of(WeightsTable)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Config:
     """The whole configuration. `origins` says of each path that is not at its default where its value came from."""
 
@@ -417,7 +418,7 @@ class Config:
         return self.origins.get(path, "default")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class BreakerKeys:
     """The keys that every [breaker.NAME] has beside its own."""
 
@@ -428,7 +429,7 @@ class BreakerKeys:
     cooldown_seconds: float = of(300.0, "how long a pause lasts", min=0, max=86400)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class AlertKeys:
     """The keys that every [alert.NAME] has beside its own."""
 
@@ -436,7 +437,7 @@ class AlertKeys:
     min_severity: str = of("INFO", "nothing less goes to it", choices=("INFO", "WARNING", "CRITICAL"))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class ServiceKeys:
     """The keys that every [service.NAME] has beside its own."""
 

@@ -99,7 +99,13 @@ def _value(one: Field, table: Mapping[str, Any], path: str, problems: list[Probl
         return one.default
     before = len(problems)
     value = convert(table[one.name], one.hint, path, one.about, problems)
-    return value if len(problems) == before or is_section(one.hint) or one.default is NOTHING else one.default
+    fine = len(problems) == before or one.default is NOTHING
+    return value if fine or is_section(one.hint) or _of_sections(one.hint, value) else one.default
+
+
+def _of_sections(hint: Any, value: Any) -> bool:
+    """A list of tables: each of them is filled as far as it could be."""
+    return any(is_section(inner) for inner in get_args(hint)) and not isinstance(value, str) and isinstance(value, Iterable)
 
 
 def _section(cls: type, table: Mapping[str, Any], path: str, problems: list[Problem]) -> Any:
@@ -159,7 +165,8 @@ def convert(value: Any, hint: Any, path: str, about: Mapping[str, Any], problems
     if is_section(hint):
         if isinstance(value, Mapping):
             return _section(hint, value, path, problems)
-        return _wrong(value, "a table", path, problems)
+        _wrong(value, "a table", path, problems)
+        return _section(hint, {}, path, [])
     origin, inner = get_origin(hint), get_args(hint)
     if origin in (Union, UnionType):
         return _one_of(value, inner, path, about, problems)

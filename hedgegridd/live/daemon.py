@@ -335,10 +335,11 @@ class Daemon:
     def _plain(self, data: dict[str, Any]) -> dict[str, Any]:
         """An act in people's units, for the log: prices and coins, not ticks and lots."""
         desk = self.engine.desks.get(data.get("symbol", ""))
-        if desk is None or "price" not in data:
-            return data
-        tick, lot = desk.instrument.tick_size, desk.instrument.lot_size
-        return {**data, "price": round(data["price"] * tick, 10), "qty": round(data["qty"] * lot, 10)}
+        shown = {key: round(value, 8) if isinstance(value, float) else value for key, value in data.items()}
+        if desk is not None and "price" in data:
+            tick, lot = desk.instrument.tick_size, desk.instrument.lot_size
+            shown |= {"price": round(data["price"] * tick, 10), "qty": round(data["qty"] * lot, 10)}
+        return shown
 
     def _sync(self, effect: Sync) -> None:
         self._syncing += 1

@@ -112,7 +112,8 @@ class Handlers:
         return {"schema": SCHEMA, **guard.row(), "since": iso(guard.since), "inputs": guard.inputs, "recomputed": verdict}
 
     def tail(self, params: Params) -> dict[str, Any]:
-        found = journal.tail(self.daemon.journal.folder, params.get("limit", 50), params.get("order"))
+        records = journal.tail(self.daemon.journal.folder, params.get("limit", 50), params.get("order"))
+        found = [{"seq": record.seq, "time": iso(record.time), "kind": record.kind, **record.data} for record in records]
         return {"schema": SCHEMA, "journal.tail": found}
 
     # --- done by the shell itself -----------------------------------------------------------------------------------

@@ -76,7 +76,9 @@ class _Run:
         elif record.kind != RECOVERED:
             self._act(record)
 
-    def _begin(self, state: dict[str, Any]) -> None:
+    def _begin(self, state: dict[str, Any] | None) -> None:
+        if state is None:  # a new journal's own first checkpoint: no heart yet
+            return
         config = parse(state["config"])
         traits = state["feed"]
         self.engine = build(config, self.registry, carries=frozenset(traits["carries"]), cadence_ms=traits["cadence_ms"])

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hedgegridd import __version__, paths
-from hedgegridd.config import kill_variable, own, plugin_tables
+from hedgegridd.config import own
 from hedgegridd.control.server import Server
 from hedgegridd.errors import ConfigError
 from hedgegridd.feed.source import open_feed
@@ -49,6 +49,23 @@ class Options(NamedTuple):
     speed: float | None = None
     state_dir: str = ""
     socket: str = ""
+
+
+OFF = frozenset({"", "0", "false", "no", "off"})
+
+
+def kill_variable(config: Config, env: Mapping[str, str]) -> str:
+    """The environment variable that engages the kill switch at start; "" = none does (E8: it is read here and never again)."""
+    for name in dict.fromkeys(("HEDGEGRIDD_KILL_SWITCH", config.kill_switch.env_var)):
+        if env.get(name, "").strip().lower() not in OFF:
+            return name
+    return ""
+
+
+def plugin_tables(config: Config) -> dict[str, dict[str, Any]]:
+    """kind -> name -> the plugin's own settings, as plugin hosts want them."""
+    kinds = {"breaker": config.breaker, "alert": config.alert, "service": config.service}
+    return {kind: {name: own(kind, table) for name, table in tables.items()} for kind, tables in kinds.items()}
 
 
 def recover(engine: Engine, recovered: Recovered) -> None:
