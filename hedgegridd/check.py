@@ -360,9 +360,27 @@ def unheeded(case: Case) -> Iterator[Finding]:
     return (finding(WARNING, *one) for one in case.config.notes)
 
 
+#: Settings whose work comes with the real exchange or a later release: said, rather than silently without effect.
+NOT_YET = {
+    "flatten.use_market_orders": True,
+    "flatten.max_slippage_pct": 1.0,
+    "exchange_countdown.enabled": False,
+    "http.enabled": False,
+}
+
+
+def not_yet(case: Case) -> Iterator[Finding]:
+    """Settings that this version does not obey, where they are not at their default."""
+    for path, default in NOT_YET.items():
+        table, _, key = path.partition(".")
+        value = getattr(getattr(case.config, table), key)
+        if value != default:
+            yield finding(WARNING, path, value, f"{default!r}: this version has no other way yet")
+
+
 RULES: tuple[Callable[[Case], Iterable[Finding]], ...] = (
     *(plugin_names, exchange_there, live_gates, equity_known, thresholds, order_of_levels, small_percent, lax_limits, both_limits),
-    *(times_fit, feed_fits, instance_fits, unheeded),
+    *(times_fit, feed_fits, instance_fits, unheeded, not_yet),
 )
 
 

@@ -231,16 +231,16 @@ def run(file: Path, text: bytes, module_name: str) -> ModuleType:
 
 def collect(module: ModuleType, file: Path) -> list[tuple[str, Any]]:
     """Call the hooks of one plugin file: [(kind, thing)], each keeping its contract. Raises PluginError."""
-    manager = pluggy.PluginManager(hookspecs.PROJECT)
-    manager.add_hookspecs(hookspecs)
+    hooks = pluggy.PluginManager(hookspecs.PROJECT)
+    hooks.add_hookspecs(hookspecs)
     try:
-        manager.register(module, name=str(file))
-        manager.check_pending()
+        hooks.register(module, name=str(file))
+        hooks.check_pending()
     except pluggy.PluginValidationError as error:
-        raise PluginError(f"{file}: {_hook_fault(module, manager) or error}") from error
+        raise PluginError(f"{file}: {_hook_fault(module, hooks) or error}") from error
     found: list[tuple[str, Any]] = []
     for hook, kind in HOOKS.items():
-        getattr(manager.hook, hook)(register=_register(found, kind))
+        getattr(hooks.hook, hook)(register=_register(found, kind))
     _verify(found, module, file)
     return found
 
@@ -249,9 +249,9 @@ def _register(found: list[tuple[str, Any]], kind: str) -> Callable[[Any], None]:
     return lambda thing: found.append((kind, thing))
 
 
-def _hook_fault(module: ModuleType, manager: pluggy.PluginManager) -> str:
+def _hook_fault(module: ModuleType, hooks: pluggy.PluginManager) -> str:
     for name in vars(module):
-        if manager.parse_hookimpl_opts(module, name) is not None and name not in HOOKS:
+        if hooks.parse_hookimpl_opts(module, name) is not None and name not in HOOKS:
             return f"there is no hook named {name!r}; {meant(name, HOOKS)} The hooks are {', '.join(HOOKS)}"
     return ""
 

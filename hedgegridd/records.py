@@ -57,13 +57,13 @@ def verify(folder: Path) -> Verification:
     if not folder.is_dir():
         raise StateError(f"{folder} is no journal: there is no such folder")
     for _ in range(_RETRIES):
-        found, moving = _Audit(folder).run()
+        found, moving = _Reading(folder).run()
         if found.ok or not moving:
             break
     return found
 
 
-class _Audit:
+class _Reading:
     """One reading of the whole journal."""
 
     def __init__(self, folder: Path) -> None:

@@ -3,7 +3,7 @@
 One frozen dataclass per table of the configuration file, a field per key. What plugins declare themselves (`[breaker.NAME]`,
 `[alert.NAME]`, `[instrument.params]`) is kept here as plain tables and filled where the plugin is known. Units are in the
 names: `_pct` is percent, `_bps`, `_usdt`, `_seconds`, `_minutes`, `_mb`. It loads and judges nothing.
-No table has a `repr`, which would show secrets, or an order: compare `raw`.
+No table has a `repr`, which would show secrets, nor an equality: compare `raw`.
 """
 
 # ruff: noqa: RUF009 - `of` makes a field, as dataclasses.field does

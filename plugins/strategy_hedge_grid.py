@@ -14,10 +14,11 @@ import difflib
 import math
 import sys
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from hedgegridd.hookspecs import Register, hookimpl
+from hedgegridd import hookimpl
 from hedgegridd.kernel import exits, funding, ladder, placement, regime
 from hedgegridd.model import Array, Instrument, Market, Moment, Role, Wish, entry_side
 
@@ -95,7 +96,7 @@ class PolicySettings:
 
 @dataclass
 class RiskManagementSettings:
-    max_drawdown_pct: float = _of(20.0, "openers of this strategy pause at this drawdown of equity, percent", 0, 100)
+    max_drawdown_pct: float = _of(4.0, "openers of this strategy pause at this drawdown of equity, percent", 0, 100)
     enable_drawdown_protection: bool = _of(True, "whether max_drawdown_pct is in force")
     max_errors_per_minute: int = _of(10, "openers pause at this many order errors within a minute", 1, 10000)
     circuit_breaker_cooldown_seconds: int = _of(300, "how long that pause lasts", 0, 86400)
@@ -372,5 +373,5 @@ def describe(params: Params, state: State) -> dict[str, float]:
 
 
 @hookimpl
-def register_strategies(register: Register) -> None:
+def register_strategies(register: Callable[[Any], None]) -> None:
     register(sys.modules[__name__])

@@ -38,7 +38,7 @@ def run(client: Client, ink: Ink) -> int:
     try:
         tty.setcbreak(0)
         _loop(client, ink)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt:  # one way of leaving
         pass
     finally:
         termios.tcsetattr(0, termios.TCSADRAIN, before)

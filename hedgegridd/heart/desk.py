@@ -31,6 +31,7 @@ from hedgegridd.model import (
 
 LEGS = (Leg.LONG, Leg.SHORT)
 REFUSED_MS, REFUSED_MAX_MS = 1_000, 60_000
+ERRORS_MS = 60_000
 
 
 class Refusal(NamedTuple):
@@ -69,6 +70,13 @@ class Desk:
         self.throttle = [1.0, 1.0]
         self.paused = [False, False]
         self.halted = ""  # why nothing may open on this symbol until a person resumes it
+        self.guarded = ""  # why the strategy's own risk_management pauses this symbol's openers
+        self.errors: list[int] = []  # times of refused orders within the last minute
+        self.errors_until = 0  # until when too many of them pause openers
+        position, risk = getattr(settings, "position", None), getattr(settings, "risk_management", None)
+        self.max_position_pct = math.inf
+        if position is not None and (risk is None or risk.enable_position_validation):
+            self.max_position_pct = position.max_position_pct
         self.bar: Bar | None = None
         self.quote: Quote | None = None
         self.traded: int | None = None  # price of the last trade known, ticks
@@ -81,6 +89,7 @@ class Desk:
         self.ready = False
         self.wish = new_wish()
         self.wanted = new_wish()  # the wish less what may not rest now
+        self.signalled: list[tuple[Any, ...]] = []  # monitor mode: the wish journaled last
         self.withheld: list[tuple[int, int, int, int, str]] = []  # (leg, role, price, qty, why) of wished rungs that may not rest
         self.refusals: dict[tuple[int, int, int], Refusal] = {}
         self.resting = diff.new_resting(len(self.wish.leg))
@@ -174,6 +183,31 @@ class Desk:
     def look_ready(self) -> None:
         """Has the strategy seen enough bars?"""
         self.ready = bool(self.strategy.describe(self.params, self.state)["ready"])
+
+    def guard(self, now: int, drawdown: float) -> bool:
+        """The strategy's own risk_management (rows 20, 28): pause openers at its drawdown, or after too many refused orders.
+
+        `drawdown` is a fraction of the session's peak. A drawdown pause ends at 0.8 of its line, so that it does not flicker.
+        True where the pause began or ended.
+        """
+        risk = getattr(self.settings, "risk_management", None)
+        if risk is None:
+            return False
+        why, line = "", risk.max_drawdown_pct * (0.8 if self.guarded.startswith("drawdown") else 1.0)
+        if risk.enable_circuit_breaker:
+            why = self._errors_pause(now, risk)
+        if risk.enable_drawdown_protection and drawdown * 100 >= line:
+            why = f"drawdown protection: risk_management.max_drawdown_pct: {risk.max_drawdown_pct:g} % reached"
+        changed, self.guarded = why != self.guarded, why
+        return changed
+
+    def _errors_pause(self, now: int, risk: Any) -> str:
+        self.errors = [time for time in self.errors if now - time < ERRORS_MS]
+        if len(self.errors) >= risk.max_errors_per_minute:
+            self.errors_until = now + risk.circuit_breaker_cooldown_seconds * 1000
+        if now >= self.errors_until:
+            return ""
+        return f"circuit breaker: risk_management.max_errors_per_minute: {risk.max_errors_per_minute} reached"
 
     def shape(self, holds: tuple[str, str], hands_off: tuple[bool, bool], now: int) -> None:
         """Make `wanted` of the wish: without entries on hold, without rungs that were just refused or would cross the market,
@@ -294,7 +328,7 @@ class Desk:
 
     # --- checkpoint -----------------------------------------------------------------------------------------------
 
-    _PLAIN = ("throttle", "paused", "halted", "funding_cost", "basis_at_entry", "mark", "traded", "index", "funding_rate", "next_funding",
+    _PLAIN = ("throttle", "paused", "halted", "guarded", "errors", "errors_until", "funding_cost", "basis_at_entry", "mark", "traded", "index", "funding_rate", "next_funding",
               "funding_interval_ms", "seen", "ready")  # fmt: skip
 
     def dump(self) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from hedgegridd.heart import notices, on_exchange, on_house, on_market, protect
 from hedgegridd.heart.account import Account
 from hedgegridd.heart.breakers import Guard, Noticed, Panel, Tripped, Verdict, judge
 from hedgegridd.heart.deadman import DeadMan
-from hedgegridd.heart.desk import LEGS, Desk
+from hedgegridd.heart.desk import LEGS, Desk, rows
 from hedgegridd.heart.effects import Amend, Ask, AskReport, Cancel, Effect, Finished, InForce, Notify, Place, Reply, Sync, Write
 from hedgegridd.heart.flatten import Flatten
 from hedgegridd.heart.gate import Gate
@@ -36,7 +36,8 @@ class Engine:
 
     def __init__(self, config: Any, desks: dict[str, Desk], account: Account, panel: Panel, carries: frozenset[str],
                  cadence_ms: int) -> None:  # fmt: skip
-        self.config, self.desks, self.account, self.panel = config, desks, account, panel
+        self.config, self.desks, self.panel = config, desks, panel
+        self.account: Account = account
         self.carries, self.cadence_ms = carries, cadence_ms
         self.mode = Mode(config.mode)
         live = self.mode == Mode.LIVE
@@ -48,7 +49,9 @@ class Engine:
         size = panel.guards.get("position_size")
         cap = size.breaker.settings.max_position_usdt if size is not None and size.breaker is not None else float("inf")
         self.gate = Gate(self.mode, config.limits, cap, config.protect.emergency_stop_pct, self.kill, panel, self.recovery, account, desks)
-        self.now = self.wall = self.started = 0
+        self.now: int = 0  # ms of the data's clock
+        self.wall: int = 0  # ms of the operator's
+        self.started: int = 0
         self.cursor = (0, 0)  # (time, how many market events of that time): where the feed goes on after a restart
         self.hash = ""  # of every decision and fill so far: equal runs have equal hashes
         self.counts = dict.fromkeys(("bars", "signals", "orders", "fills", "maker_fills"), 0)
@@ -143,9 +146,12 @@ class Engine:
     # --- risk -------------------------------------------------------------------------------------------------------
 
     def _risk(self) -> None:
-        if not self.dirty or not self.kill.enabled:
+        if not self.dirty:
             return
         self.dirty = False
+        self._guard_desks()
+        if not self.kill.enabled:
+            return
         snapshot = picture(self)
         asked = set(self.questions.values())
         for guard in [*self.panel.guards.values(), *self.panel.candidates.values()]:
@@ -157,6 +163,15 @@ class Engine:
                 self._question += 1
                 self.questions[self._question] = (guard.host, guard.name)
                 self.out.append(Ask(guard.host, self._question, "check", guard.name, snapshot))
+
+    def _guard_desks(self) -> None:
+        """Each strategy's own risk_management: it pauses its symbol, the breakers stop the account."""
+        drawdown = self.account.drawdown()
+        for desk in self.desks.values():
+            if desk.guard(self.now, drawdown):
+                self.write("guarded", symbol=desk.symbol, reason=desk.guarded)
+                self.tell(notices.state_change, f"{desk.symbol}: {desk.guarded or 'openers may rest again'}")
+                self.stirred.add(desk.symbol)
 
     def hear(self, guard: Guard, verdict: Verdict) -> None:
         """Take in what a breaker said, and act on a trip."""
@@ -259,24 +274,33 @@ class Engine:
     def _act_on(self, desk: Desk) -> None:
         """Turn wish against orders into intents: cancels, amends, places."""
         if self.mode == Mode.MONITOR:
-            self.counts["signals"] += desk.wish.count[0] > 0
+            self._signal(desk)
             return
         hands_off = self._hands_off(desk)
         desk.shape(self.gate.holds(desk), hands_off, self.now)
-        rows = desk.compare(hands_off)
-        if not rows:
+        found = desk.compare(hands_off)
+        if not found:
             return
         self.counts["signals"] += 1
         plan, wanted = desk.plan, desk.wanted
-        cancels = [desk.names[plan.row[i]] for i in range(rows) if plan.action[i] == Action.CANCEL]
+        cancels = [desk.names[plan.row[i]] for i in range(found) if plan.action[i] == Action.CANCEL]
         if cancels:
             self.cancel(desk, [desk.orders.open[name] for name in cancels])
-        for i in range(rows):
+        for i in range(found):
             row = plan.row[i]
             if plan.action[i] == Action.AMEND:
                 self._amend(desk, desk.names[row], plan.qty[i])
             elif plan.action[i] == Action.PLACE:
                 self.place(desk, wanted.leg[row], wanted.role[row], wanted.price[row], plan.qty[i])
+
+    def _signal(self, desk: Desk) -> None:
+        """Monitor: what would have been wished is journaled whenever it changes (row 93), and nothing is ordered."""
+        wished = rows(desk.wish)
+        if wished != desk.signalled:
+            desk.signalled = wished
+            self.counts["signals"] += 1
+            seen = desk.strategy.describe(desk.params, desk.state)
+            self.write("signal", symbol=desk.symbol, regime=int(seen["regime"]), center=seen["center"], rungs=[list(row) for row in wished])
 
     def place(self, desk: Desk, leg: int, role: int, price: int, qty: int) -> Order | None:
         side = entry_side(leg) if role == Role.ENTRY else -entry_side(leg)
@@ -365,7 +389,9 @@ class Engine:
     def start_flatten(self, scope: list[tuple[str, int]], reason: str, *, kill: bool, ticket: int = 0) -> None:
         """Begin to close these legs at the end of this event."""
         deadline = int(self.config.flatten.deadline_seconds * 1000)
-        flatten = Flatten(scope, reason, self.now, deadline, ticket, by_kill=kill)
+        table = self.config.flatten
+        tranches = table.max_tranches if table.tranch_large_positions else 1
+        flatten = Flatten(scope, reason, self.now, deadline, ticket, kill, tranches, table.large_position_threshold_usdt)
         self.flattens = [*self.active(), flatten]
         self.write("flatten", reason=reason, scope=scope)
         self.tell(notices.flatten_started, reason, scope)

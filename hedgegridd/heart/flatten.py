@@ -37,6 +37,8 @@ class Flatten:
     deadline_ms: int
     ticket: int = 0  # the verb that waits for it, 0 = none
     by_kill: bool = False
+    tranches: int = 1
+    large_usdt: float = 0.0
     phase: str = "requested"
     cancelled: int = 0
     closing: list[dict[str, Any]] = field(default_factory=list)
@@ -81,12 +83,18 @@ class Flatten:
         rest = desk.held(leg) - under_way
         if rest <= 0 or now < self.retry_at:
             return
+        most = min(desk.instrument.market_max_qty, self._tranche(desk, leg))
         while rest > 0:
-            piece = min(rest, desk.instrument.market_max_qty)
+            piece = min(rest, most)
             order = hands.close(desk, leg, piece)
             size = piece * desk.instrument.lot_size
             self.closing.append({"symbol": desk.symbol, "side": Leg(leg).name.lower(), "size": size, "order_id": order.client_id})
             rest -= piece
+
+    def _tranche(self, desk: Desk, leg: int) -> int:
+        """The largest piece, lots: a leg worth `large_usdt` or more is closed in `tranches` of them."""
+        held = desk.held(leg)
+        return -(-held // self.tranches) if self.tranches > 1 and desk.held_usdt(leg) >= self.large_usdt else held
 
     def _verify(self, pairs: list[tuple[Desk, int]], hands: Hands, now: int) -> None:
         if any(desk.orders.of(leg, Role.STOP) for desk, leg in pairs):

@@ -59,11 +59,12 @@ class Gate:
             return f"staged return: stage {self.recovery.stage} opens nothing"
         return self.panel.hold()
 
-    @staticmethod
-    def leg_hold(desk: Desk, leg: int) -> str:
+    def leg_hold(self, desk: Desk, leg: int) -> str:
         """Why no opener may rest on this leg; "" = it may."""
         if desk.halted:
             return f"{desk.symbol} is halted: {desk.halted}"
+        if desk.guarded:
+            return f"{desk.symbol}: {desk.guarded}"
         if desk.paused[leg]:
             return f"{desk.symbol} {Leg(leg).name.lower()} is paused"
         return ""
@@ -109,7 +110,11 @@ def _leg_size(gate: Gate, ask: Ask) -> str:
     if total >= gate.max_position_usdt:  # the position-size breaker trips at its line: the gate stays below it
         return f"max_position_usdt: {total:,.2f} USDT >= {gate.max_position_usdt:,.2f} USDT"
     equity = gate.account.equity
-    return over("max_position_pct", total / equity * 100, gate.limits.max_position_pct, "%") if equity > 0 else "equity is not positive"
+    if equity <= 0:
+        return "equity is not positive"
+    share = total / equity * 100
+    own = ask.desk.max_position_pct
+    return over("limits.max_position_pct", share, gate.limits.max_position_pct, "%") or over("position.max_position_pct", share, own, "%")
 
 
 def _exposure(gate: Gate, ask: Ask) -> str:

@@ -65,6 +65,7 @@ def rejected(engine: Engine, event: Rejected) -> None:
     desk.refused(order, event.reason, engine.now)
     if event.code not in NOT_ERRORS:
         engine.errors.append(engine.now)
+        desk.errors.append(engine.now)
         engine.tell(notices.order_error, desk.symbol, event.client_id, event.code, event.reason)
     if order.role == Role.CLOSE:
         for flatten in engine.active():

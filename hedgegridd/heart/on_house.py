@@ -184,16 +184,16 @@ def _acknowledge(engine: Engine, mark: int, extra: dict[str, Any] | None) -> Non
 
 def answer(engine: Engine, answer: Answer) -> None:
     """A host said what its breaker thinks; an answer to a question no longer asked is dropped."""
-    name = engine.questions.pop(answer.seq, None)
-    if name is not None:
-        engine.hear_host(answer.host, name, heard(answer.value))
+    asked = engine.questions.pop(answer.seq, None)
+    if asked is not None:
+        engine.hear_host(*asked, heard(answer.value))
 
 
 def missed(engine: Engine, missed: Missed) -> None:
     """A host did not answer."""
-    name = engine.questions.pop(missed.seq, None)
-    if name is not None:
-        engine.hear_host(missed.host, name, Verdict(error=missed.why))
+    asked = engine.questions.pop(missed.seq, None)
+    if asked is not None:
+        engine.hear_host(*asked, Verdict(error=missed.why))
 
 
 def plugin_changed(engine: Engine, event: PluginChanged) -> None:

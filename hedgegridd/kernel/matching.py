@@ -62,7 +62,7 @@ class Move(NamedTuple):
     buys: int  #: lots bought by takers
     at_level: float  #: part of these that traded at the very extreme
     begun: int  #: ms; only orders that rested by then take part
-    deals: int  #: 1 = these are trades, 0 = only offers (a quote): no stop triggers
+    trades: int  #: 1 = these are trades, 0 = only offers (a quote): no stop triggers
 
 
 class Tape(NamedTuple):
@@ -118,7 +118,7 @@ def match(books: Books, book: Book, terms: Terms, spare: float, move: Move, tape
     `spare` = start + transfers + sum over the account's other symbols of (net + unrealized - maintenance margin), USDT.
     """
     book.flow[0], book.flow[1] = move.sells, move.buys
-    forced = move.deals == 1 and not book.seen[MARKED]
+    forced = move.trades == 1 and not book.seen[MARKED]
     books = _entries(books, book, terms, move, forced, tape)
     if forced:
         books = _forced(books, book, terms, spare, move, tape)

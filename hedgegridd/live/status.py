@@ -66,6 +66,8 @@ def degraded(daemon: Daemon) -> list[str]:
             found.append(f"breaker {guard.name}: {guard.why}")
     found.extend(f"plugin {row['file']}: {row['state']}: {row['reason']}" for row in daemon.hosts.rows() if row["state"] in BAD_PLUGIN)
     for desk in engine.desks.values():
+        if desk.guarded:
+            found.append(f"{desk.symbol}: {desk.guarded}")
         if desk.halted:
             found.append(f"{desk.symbol} is halted: {desk.halted}")
         found.extend(f"{desk.symbol} {leg.name.lower()} has no stop" for leg in LEGS if desk.held(leg) and desk.stop(leg) is None)
