@@ -286,21 +286,32 @@ class Panel:
 
     _KEPT = ("state", "why", "value", "threshold", "unit", "since", "warned", "in_breach", "unknown_since", "pause_until", "pauses",
              "disarmed_until", "trusted", "first", "file", "sha256", "host", "inputs")  # fmt: skip
+    _FOREIGN = ("on_trip", "warn_fraction", "grace_ms", "cooldown_ms")  # a shipped one has these from the configuration
 
     def dump(self) -> dict[str, Any]:
         """As JSON, for a checkpoint."""
-        guards = {name: {key: getattr(guard, key) for key in self._KEPT} for name, guard in self.guards.items()}
-        return {"guards": guards, "armed_before": sorted(self.armed_before)}
+        guards = {name: self._dumped(guard) for name, guard in self.guards.items()}
+        candidates = {name: self._dumped(guard) for name, guard in self.candidates.items()}
+        return {"guards": guards, "candidates": candidates, "armed_before": sorted(self.armed_before)}
+
+    def _dumped(self, guard: Guard) -> dict[str, Any]:
+        return {key: getattr(guard, key) for key in self._KEPT + (self._FOREIGN if guard.breaker is None else ())}
 
     def load(self, data: dict[str, Any]) -> None:
-        """From a checkpoint: only guards that exist now; a foreign one comes back when its host says hello."""
+        """From a checkpoint; a foreign one is asked again once its host has said hello."""
         self.armed_before = set(data["armed_before"])
         for name, kept in data["guards"].items():
-            guard = self.guards.get(name)
-            if guard is None:
-                guard = self.guards[name] = Guard(name, kept["file"], sha256=kept["sha256"])
-            for key in self._KEPT:
-                setattr(guard, key, kept[key])
+            if name not in self.guards and "on_trip" not in kept:
+                continue  # shipped once, and no more
+            self._loaded(self.guards.setdefault(name, Guard(name, kept["file"])), kept)
+        self.guards = dict(sorted(self.guards.items()))
+        self.candidates = {name: self._loaded(Guard(name, kept["file"]), kept) for name, kept in data["candidates"].items()}
+
+    @staticmethod
+    def _loaded(guard: Guard, kept: dict[str, Any]) -> Guard:
+        for key, value in kept.items():
+            setattr(guard, key, Level(value) if key == "on_trip" else value)
+        return guard
 
 
 def heard(said: Any) -> Verdict:

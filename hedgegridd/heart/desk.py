@@ -336,7 +336,9 @@ class Desk:
         plain = {name: pack(getattr(self, name)) for name in self._PLAIN}
         bar = list(self.bar) if self.bar else None
         quote = list(self.quote) if self.quote else None
-        return {"books": list(self.books), "orders": self.orders.dump(), "state": pack(self.state), "bar": bar, "quote": quote, **plain}
+        refusals = [[*key, *refusal] for key, refusal in self.refusals.items()]
+        return {"books": list(self.books), "orders": self.orders.dump(), "state": pack(self.state), "bar": bar, "quote": quote,
+                "wish": [list(row) for row in rows(self.wish)], "refusals": refusals, **plain}  # fmt: skip
 
     def load(self, data: dict[str, Any]) -> None:
         """From a checkpoint."""
@@ -345,6 +347,10 @@ class Desk:
         self.state = unpack(self.state, data["state"])
         self.bar = Bar(*data["bar"]) if data["bar"] else None
         self.quote = Quote(*data["quote"]) if data["quote"] else None
+        self.wish.count[0] = len(data["wish"])
+        for i, row in enumerate(data["wish"]):
+            self.wish.leg[i], self.wish.role[i], self.wish.price[i], self.wish.qty[i] = row
+        self.refusals = {(leg, role, price): Refusal(*refusal) for leg, role, price, *refusal in data["refusals"]}
         for name in self._PLAIN:
             value = data[name]
             setattr(self, name, list(value) if isinstance(value, list) else value)

@@ -481,15 +481,21 @@ class Engine:
             "flattens": [flatten.dump() for flatten in self.active()],
             "errors": list(self.errors),
             "unsettled": self.gate.unsettled,
+            "storage_failed": self.gate.storage_failed,
+            "ending": list(self.ending) if self.ending else None,
+            "hold": list(self._last_hold),
+            "mark": self._mark,
+            "waiting": [list(row) for row in self.waiting],
+            "question": self._question,
+            "questions": [[seq, *whom] for seq, whom in self.questions.items()],
         }
 
     def take_over(self, old: Engine) -> None:
         """Go on where another engine is, between two events: a reload."""
         self.load(old.dump())
-        self._mark, self._question, self.questions, self.foreign = old._mark, old._question, old.questions, old.foreign
-        self.gate.storage_failed, self.gate.stopping = old.gate.storage_failed, old.gate.stopping
+        self.foreign = old.foreign
         self.panel.candidates = old.panel.candidates
-        self.ending, self.finished = old.ending, old.finished
+        self.finished = old.finished
         self.sync_failed_at = old.sync_failed_at
 
     def load(self, data: dict[str, Any]) -> None:
@@ -507,4 +513,11 @@ class Engine:
                 self.desks[symbol].load(kept)
         self.flattens = [Flatten.load(kept) for kept in data["flattens"]]
         self.errors = deque(data["errors"])
-        self.gate.unsettled = data["unsettled"]
+        self.gate.unsettled, self.gate.storage_failed = data["unsettled"], data["storage_failed"]
+        self.ending = Stopping(*data["ending"]) if data["ending"] else None
+        self.gate.stopping = f"stopping: {self.ending.reason}" if self.ending else ""
+        self._last_hold = (data["hold"][0], data["hold"][1])
+        self._mark, self._question = data["mark"], data["question"]
+        self.waiting = [(mark, symbol, name) for mark, symbol, name in data["waiting"]]
+        self.questions = {seq: (host, name) for seq, host, name in data["questions"]}
+        self.dirty = False  # breakers had their look; a start and a reload give them another

@@ -335,6 +335,8 @@ class Daemon:
     def _plain(self, data: dict[str, Any]) -> dict[str, Any]:
         """An act in people's units, for the log: prices and coins, not ticks and lots."""
         desk = self.engine.desks.get(data.get("symbol", ""))
+        if data.get("actor") == "":
+            data = {**data, "actor": "the daemon"}
         shown = {key: round(value, 8) if isinstance(value, float) else value for key, value in data.items()}
         if desk is not None and "price" in data:
             tick, lot = desk.instrument.tick_size, desk.instrument.lot_size

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 Params = dict[str, Any]
 SCHEMA = status.SCHEMA
 DEFAULT_LIMIT = 200
+TIMES = frozenset({"timestamp", "since"})  # keys of a writing verb's result that the heart gives in ms
 
 
 class Handlers:
@@ -42,7 +43,7 @@ class Handlers:
         if verb not in VERBS:
             raise Refused(f"{verb!r} is not a verb of this daemon")
         result = await self.daemon.ask(verb, params, actor)
-        return {"schema": SCHEMA, **{key: iso(value) if key == "timestamp" else value for key, value in result.items()}}
+        return {"schema": SCHEMA, **{key: iso(value) if key in TIMES else value for key, value in result.items()}}
 
     # --- reads ------------------------------------------------------------------------------------------------------
 

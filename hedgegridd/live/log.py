@@ -178,7 +178,7 @@ class _Stream:
         try:
             self.stream.write(hide(str(message)))
             self.stream.flush()
-        except (OSError, ValueError):
+        except (OSError, ValueError):  # nobody reads it, or the disk is full: the journal of acts is elsewhere
             pass
 
 
