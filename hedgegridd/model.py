@@ -149,6 +149,15 @@ class Funding(NamedTuple):
     interval_ms: int
 
 
+class Outlook(NamedTuple):
+    """What is known of funding where a window of data begins: the last rate settled (None = unknown) and when the next one comes."""
+
+    symbol: str
+    time: int
+    rate: float | None
+    next_funding: int
+
+
 class Gap(NamedTuple):
     """Market data is missing from `since` to `time`: the window ended, what was learnt before no longer counts."""
 

@@ -160,7 +160,8 @@ class Server:
             return
         self._connections.append(connection)
         try:
-            await connection.serve()
+            with suppress(asyncio.CancelledError):  # by `close`; before Python 3.12 the streams' own callback stumbles over it
+                await connection.serve()
         finally:
             self._connections.remove(connection)
             connection.drop()

@@ -125,7 +125,7 @@ class Panel:
         if guard.breaker is None:
             guard.first = self._key(guard) not in self.armed_before
             if old is not None and old.sha256 != guard.sha256 and old.state != "check_error":
-                self.candidates[guard.name] = guard
+                self.candidates = dict(sorted({**self.candidates, guard.name: guard}.items()))
                 return
         self._put(guard, old)
 

@@ -66,6 +66,7 @@ class Desk:
         self.orders = Orders(symbol)
         self.books = ledger.Books(0, 0.0, 0, 0.0, 0.0, 0.0, 0.0)
         self.funding_cost = [0.0, 0.0]  # cumulative since the leg was opened, USDT, positive = paid
+        self.paid_at = [0, 0]  # time of the last funding booked on each leg
         self.basis_at_entry: list[float | None] = [None, None]
         self.throttle = [1.0, 1.0]
         self.paused = [False, False]
@@ -129,9 +130,14 @@ class Desk:
         if not self.carries_marks:  # a fill is a trade, and trades are all that marks this symbol
             self.mark = float(fill.price)
 
-    def pay_funding(self, leg: int, amount: float) -> None:
+    def pay_funding(self, leg: int, amount: float, time: int) -> bool:
+        """Book a leg's funding once. False where it was booked before: a crash may have come between it and its settlement."""
+        if time <= self.paid_at[leg]:
+            return False
+        self.paid_at[leg] = time
         self.books = ledger.pay_funding(self.books, amount)
         self.funding_cost[leg] += amount
+        return True
 
     def adopt(self, leg: int, qty: int, entry: float) -> None:
         """Take the exchange's quantity of a leg for the truth."""
@@ -328,8 +334,8 @@ class Desk:
 
     # --- checkpoint -----------------------------------------------------------------------------------------------
 
-    _PLAIN = ("throttle", "paused", "halted", "guarded", "errors", "errors_until", "funding_cost", "basis_at_entry", "mark", "traded", "index", "funding_rate", "next_funding",
-              "funding_interval_ms", "seen", "ready")  # fmt: skip
+    _PLAIN = ("throttle", "paused", "halted", "guarded", "errors", "errors_until", "funding_cost", "paid_at", "basis_at_entry", "mark",
+              "traded", "index", "funding_rate", "next_funding", "funding_interval_ms", "seen", "ready")  # fmt: skip
 
     def dump(self) -> dict[str, Any]:
         """As JSON, for a checkpoint."""

@@ -403,6 +403,8 @@ class Engine:
         self.start_flatten(scope, reason, kill=False, ticket=ticket)
 
     def _flatten(self) -> None:
+        if self.kill.active and self.kill.level == Level.FLATTEN and not self.active() and self.held_legs():
+            self.start_flatten(self.everything(), self.kill.reason, kill=True)  # a fill came after flat, or while nobody looked
         for flatten in self.active():
             flatten.advance(self.desks, self, self.now)
             if flatten.failed and flatten.ticket:
@@ -427,8 +429,8 @@ class Engine:
         if not self.kill.active:
             return
         mine = [flatten for flatten in self.flattens if flatten.by_kill]
-        if self.kill.level == Level.FLATTEN and mine:
-            phase = mine[-1].shown
+        if self.kill.level == Level.FLATTEN:
+            phase = mine[-1].shown if mine else self.kill.phase  # one that was done before a restart is not done again
         else:
             openers = any(o.role == Role.ENTRY for desk in self.desks.values() for o in desk.orders.open.values())
             phase = "cancelling" if openers else "idle"

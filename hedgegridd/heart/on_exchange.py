@@ -133,7 +133,8 @@ def _stranger(engine: Engine, desk: Desk, fill: Fill) -> None:
 def funding_paid(engine: Engine, paid: FundingPaid) -> None:
     """Funding was booked on a leg."""
     desk = engine.desks[paid.symbol]
-    desk.pay_funding(paid.leg, paid.amount)
+    if not desk.pay_funding(paid.leg, paid.amount, paid.time):
+        return
     engine.decide("funding", symbol=paid.symbol, t=paid.time, leg=int(paid.leg), amount=paid.amount)
     engine.revalue(desk)
 

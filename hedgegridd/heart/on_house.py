@@ -46,6 +46,7 @@ def started(engine: Engine, event: Started) -> None:
     engine.waiting.clear()
     engine.acks.clear()
     engine.questions.clear()
+    engine.panel.candidates.clear()  # their hosts died with the last life: they come back with a hello
     engine.releasing = 0
     engine.gate.unsettled = "start-up: the exchange has not reported yet"
     engine.write("start", mode=engine.mode.value)

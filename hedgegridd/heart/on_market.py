@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from hedgegridd.heart.desk import Desk
-from hedgegridd.model import Bar, FeedEnd, Funding, Gap, Mark, Moment, Quote, Trade, Warmup
+from hedgegridd.model import Bar, FeedEnd, Funding, Gap, Mark, Moment, Outlook, Quote, Trade, Warmup
 
 if TYPE_CHECKING:
     from hedgegridd.heart.engine import Engine
@@ -60,6 +60,13 @@ def funding(engine: Engine, funding: Funding) -> None:
     engine.dirty = True
 
 
+def outlook(engine: Engine, outlook: Outlook) -> None:
+    """A window begins: what is known of funding before its first settlement."""
+    desk = engine.desks[outlook.symbol]
+    desk.funding_rate, desk.next_funding = outlook.rate, outlook.next_funding
+    engine.dirty = True
+
+
 def gap(engine: Engine, gap: Gap) -> None:
     """A window of data ended: openers are withdrawn until the strategy has warmed up again."""
     desk = _seen(engine, gap)
@@ -88,6 +95,7 @@ HANDLERS: dict[type, Callable[[Engine, Any], None]] = {
     Quote: quote,
     Trade: trade,
     Funding: funding,
+    Outlook: outlook,
     Gap: gap,
     Warmup: warmup,
     FeedEnd: feed_end,

@@ -20,7 +20,7 @@ from hedgegridd.heart.verbs import VERBS
 from hedgegridd.live import log
 from hedgegridd.live.notify import Notifier
 from hedgegridd.live.pacer import Pacer
-from hedgegridd.model import DiskFailed, Durable, FeedEnd, Held, KillFile, Mark, OrderState, Report, Started, Stopping, Timer, Trade, Verb, Warmup
+from hedgegridd.model import DiskFailed, Durable, FeedEnd, Gap, Held, KillFile, Mark, OrderState, Outlook, Report, Started, Stopping, Timer, Trade, Verb, Warmup
 from hedgegridd.times import iso
 
 TICK_SECONDS = 0.25  # how often the kill switch file, the socket and the watchdog are looked after
@@ -177,6 +177,13 @@ class Daemon:
                 bars = tuple(self.feed.warmup(desk.symbol, desk.strategy.warmup_bars(desk.params) + 1))
                 if bars:
                     self._take(Warmup(desk.symbol, bars[-1].time, bars))
+                self._look_ahead(desk.symbol, self.engine.now)
+
+    def _look_ahead(self, symbol: str, time: int) -> None:
+        """Where a window begins nothing has settled yet: tell what the feed knows of funding."""
+        if "funding" in self.feed.carries and "marks" not in self.feed.carries:
+            due, rate = self.feed.next_funding(symbol, time)
+            self.post(Outlook(symbol, time, rate, due))
 
     async def _close(self) -> None:
         self._ended = True
@@ -233,6 +240,8 @@ class Daemon:
         else:
             self.exchange.market(event)
         self.inbox.append(event)
+        if isinstance(event, Gap):
+            self._look_ahead(event.symbol, event.time)
         return True
 
     def _waits_for_host(self) -> bool:

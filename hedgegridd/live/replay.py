@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from hedgegridd import records
 from hedgegridd.config import parse
+from hedgegridd.errors import StateError
 from hedgegridd.heart.build import build
 from hedgegridd.heart.effects import Write
 from hedgegridd.heart.engine import Engine
@@ -42,7 +43,9 @@ MOST_SHOWN = 20
 
 
 def replay(folder: Path, registry: Registry, frm: int | None = None, to: int | None = None) -> Replayed:
-    """Replay the journal in `folder` (the state directory's `journal`). Raises JournalDamaged where a hash fails."""
+    """Replay the journal in `folder` (the state directory's `journal`). JournalDamaged where a hash fails, StateError where there is none."""
+    if not folder.is_dir():
+        raise StateError(f"{folder}: there is no journal; --state-dir is the folder that holds `journal`")
     run = _Run(registry)
     for record in records.replayable(folder, frm, to):
         run.take(record)

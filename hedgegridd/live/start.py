@@ -205,9 +205,11 @@ class Shell:
     async def run(self, started: Started, recovered: Recovered) -> int:
         """Everything up, the loop until its end, everything down."""
         daemon = self.daemon
-        for text in (*recovered.cut, recovered.damage or ""):
+        for text in (*recovered.cut, recovered.damage):
             if text:
                 log.event("WARNING", f"journal: {text}")
+        for text in daemon.feed.notes():
+            log.event("WARNING", f"feed: {text}")
         self._signals()
         await self.server.start()
         daemon.look_after = self.server.ensure

@@ -99,7 +99,7 @@ def test_a_daemon_that_hangs_is_left_in_time(folder: Path) -> None:
     thread.join()
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may open anything")
+@pytest.mark.skipif(os.geteuid() == 0, reason="as root: test_server does it, as another user")
 def test_a_socket_that_may_not_be_opened(running: Any) -> None:
     running.path.chmod(0)
     with pytest.raises(Unreachable) as caught:

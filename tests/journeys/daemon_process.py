@@ -237,6 +237,19 @@ class DaemonProcess:
         return [record.data for record in self.records() if record.kind == kind]
 
 
+def holding(daemon: DaemonProcess, speed: str = "6000") -> DaemonProcess:
+    """Run until something is held; the status is not asked again, so more may have happened."""
+    daemon.start(speed=speed)
+    daemon.until(lambda status: any(row["long"]["qty"] or row["short"]["qty"] for row in status["instruments"]))
+    return daemon
+
+
+def held_and_quiet(daemon: DaemonProcess) -> DaemonProcess:
+    """Something is held, and the market stands still: the same account under a feed of real time."""
+    holding(daemon).kill()
+    return daemon.start(speed="1")
+
+
 def positions(fills: Sequence[Fill]) -> tuple[int, int]:
     """Lots held (long, short) after these executions, none of which may count twice or close more than is held."""
     held = [0, 0]

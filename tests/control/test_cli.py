@@ -1,0 +1,381 @@
+import json
+import os
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hedgegridd.control import cli, offline
+from hedgegridd.control.protocol import VERBS
+from hedgegridd.errors import ExchangeError, Refused
+
+Ctl = Callable[..., "subprocess.CompletedProcess[str]"]
+ROOT = Path(__file__).parents[2]
+NOBODY = 65534
+
+
+@pytest.fixture
+def at(ctl: Ctl, running: Any) -> Ctl:
+    """hedgegridctl, pointed at the running daemon."""
+    return lambda *words, **env: ctl("--socket", str(running.path), *words, **env)
+
+
+@pytest.fixture
+def state(folder: Path) -> Path:
+    made = folder / "state"
+    (made / "journal").mkdir(parents=True)
+    return made
+
+
+def kill_file(state: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((state / "killswitch.json").read_text())
+    return found
+
+
+# --- the command line ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "verb", "params"),
+    [
+        ("status", "status", {}),
+        ("activate --reason exchange-rumour --level halt --no-wait", "activate", {"reason": "exchange-rumour", "level": "halt"}),
+        ("deactivate --force --reason=tested", "deactivate", {"reason": "tested", "force": True}),
+        ("flatten short --symbol BTCUSDT --reason r", "flatten", {"leg": "short", "symbol": "BTCUSDT", "reason": "r"}),
+        ("breakers", "breakers", {}),
+        ("breakers arm spread --reason r", "breakers.arm", {"name": "spread", "reason": "r"}),
+        ("breakers disarm spread --reason r", "breakers.disarm", {"name": "spread", "reason": "r"}),
+        ("breakers reset --all --reason r", "breakers.reset", {"all": True, "reason": "r"}),
+        ("breakers explain spread", "breakers.explain", {"name": "spread"}),
+        ("throttle 0.25 --leg long", "throttle", {"factor": 0.25, "leg": "long"}),
+        ("pause --symbol BTCUSDT --leg short", "pause", {"symbol": "BTCUSDT", "leg": "short"}),
+        ("resume", "resume", {}),
+        ("fills --since 2026-01-01T00:00:00Z --limit 5", "fills", {"since": "2026-01-01T00:00:00Z", "limit": 5}),
+        ("advance --reason r", "advance", {"reason": "r"}),
+        ("journal tail --order 17", "journal.tail", {"order": "17"}),
+        ("alert test", "alert.test", {}),
+    ],
+)
+def test_words_become_a_verb_and_its_params(
+    running: Any, capsys: pytest.CaptureFixture[str], words: str, verb: str, params: dict[str, Any]
+) -> None:
+    cli.main(["--socket", str(running.path), "--json", *words.split()])
+    asked = [(name, given) for name, given, _ in running.daemon.asked]
+    assert asked[0] == (verb, params)
+    capsys.readouterr()
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("", "which verb?"),
+        ("statsu", "did you mean 'status'"),
+        ("breakers amr x --reason r", "did you mean 'breakers arm'"),
+        ("journal", "journal verify, journal tail"),
+        ("activate", "needs reason"),
+        ("activate --reason", "--reason needs a value"),
+        ("activate --reason r --level panic", "halt or flatten"),
+        ("activate --raeson r", "did you mean 'reason'"),
+        ("throttle 2", "from 0 to 1"),
+        ("throttle -1", "from 0 to 1"),
+        ("throttle much", "from 0 to 1"),
+        ("flatten sideways --reason r", "long, short or both"),
+        ("status now", "does not take 'now'"),
+        ("status --json=yes", "takes no value"),
+        ("-x status", "no option '-x'"),
+        ("--instance ../x status", "expected letters"),
+    ],
+)
+def test_usage_errors_teach_and_end_with_2(running: Any, capsys: pytest.CaptureFixture[str], words: str, says: str) -> None:
+    assert cli.main(["--socket", str(running.path), *words.split()]) == cli.USAGE
+    assert says in capsys.readouterr().err
+    assert running.daemon.asked == []
+
+
+def test_help_names_every_verb_and_exit_code(ctl: Ctl) -> None:
+    done = ctl("--help")
+    assert done.returncode == 0
+    for name in VERBS:
+        assert name.replace(".", " ") in done.stdout
+    assert "not flat in time" in done.stdout
+    assert "--level halt|flatten" in ctl("help", "activate").stdout
+
+
+def test_json_may_stand_before_or_after_the_verb(at: Ctl) -> None:
+    before, after = at("--json", "status"), at("status", "--json")
+    assert before.stdout == after.stdout
+    assert json.loads(before.stdout)["mode"] == "paper"
+    assert before.stdout.count("\n") == 1
+
+
+def test_a_socket_by_the_environment(ctl: Ctl, running: Any) -> None:
+    assert ctl("ping", HEDGEGRIDD_SOCKET=str(running.path)).returncode == 0
+    done = ctl("--instance", "b", "ping", HEDGEGRIDD_SOCKET=str(running.path))
+    assert done.returncode == 0
+    assert "not --instance b" in done.stderr
+
+
+def test_colours_only_on_a_terminal(at: Ctl) -> None:
+    assert "\x1b" not in at("status").stdout
+
+
+def test_it_imports_next_to_nothing(running: Any) -> None:
+    """What `status` may load beside what Python itself has loaded. The cheapest test of its speed, and a steady one."""
+    program = (
+        "import sys; before = set(sys.modules); from hedgegridd.control.cli import main\n"
+        f"code = main(['--socket', {str(running.path)!r}, 'status']); print(*sorted(set(sys.modules) - before), file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{program}"], capture_output=True, text=True
+    )
+    loaded = set(done.stderr.split())
+    own = {name for name in loaded if name.startswith("hedgegridd")}
+    assert own == {
+        "hedgegridd",
+        "hedgegridd.paths",
+        *(f"hedgegridd.control{name}" for name in ("", ".cli", ".client", ".protocol", ".text")),
+    }
+    package = {"typing", "collections", "collections.abc", "contextlib", "functools", "re", "enum"}  # by hedgegridd/__init__.py, if at all
+    assert not {"json", "socket", "click", "pathlib", "argparse", "asyncio", "dataclasses"} & loaded
+    assert not (package & loaded) or "import TYPE_CHECKING" in (ROOT / "hedgegridd/__init__.py").read_text()
+
+
+# --- exit codes ------------------------------------------------------------------------------------------------------------
+
+
+def test_status_codes(at: Ctl, running: Any) -> None:
+    doc = running.daemon.doc
+    assert at("status").returncode == 0
+    doc["degraded"] = ["breaker spread: disarmed"]
+    assert at("status").returncode == 6
+    doc["kill_switch"].update(active=True, level="halt", reason="r")
+    assert at("status").returncode == 5
+
+
+def test_refused_and_failed_end_with_1(at: Ctl, running: Any) -> None:
+    done = at("deactivate", "--reason", "r")
+    assert (done.returncode, "still in breach: drawdown" in done.stderr) == (1, True)
+    running.daemon.answers["alert.test"] = {"schema": 1, "channels": {"slack": {"ok": True}, "file": {"ok": False, "error": "full"}}}
+    assert at("alert", "test").returncode == 1
+    running.daemon.answers["journal.verify"] = {"schema": 1, "ok": False}
+    assert at("journal", "verify", "--json").returncode == 1
+
+
+@pytest.mark.parametrize(("status", "code"), [("flat", 0), ("failed", 4), ("closing", 4)])
+def test_flatten_follows_what_the_exchange_said(at: Ctl, running: Any, status: str, code: int) -> None:
+    closing = [{"symbol": "BTCUSDT", "side": "long", "size": 0.01, "order_id": "7"}]
+    running.daemon.answers["flatten"] = {"schema": 1, "cancelled_orders": 3, "closing_positions": closing, "timestamp": "t", "reason": "r",
+                                         "status": status}  # fmt: skip
+    done = at("flatten", "long", "--reason", "r", "--json")
+    assert done.returncode == code
+    assert json.loads(done.stdout)["closing_positions"][0]["side"] == "long"
+
+
+def test_a_reader_that_goes_away_is_no_traceback(running: Any) -> None:
+    program = "import sys; from hedgegridd.control.cli import main; main()"
+    command = f"{sys.executable} -c '{program}' --socket {running.path} status | true"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    assert done.stderr == ""
+
+
+# --- activate --------------------------------------------------------------------------------------------------------------
+
+
+def test_activate_shows_each_phase_and_ends_flat(at: Ctl) -> None:
+    done = at("activate", "--reason", "exchange rumour")
+    assert done.returncode == 0
+    phases = [line.split()[-1] for line in done.stdout.splitlines()[:-1]]
+    assert phases == ["cancelling", "closing", "verifying", "flat"]
+    assert done.stdout.splitlines()[-1].startswith("flat: 2 legs closed (BTCUSDT long 0.01, BTCUSDT short 0.014) in ")
+
+
+def test_activate_counts_what_was_closed_by_the_fills(at: Ctl, running: Any) -> None:
+    close = {"symbol": "BTCUSDT", "leg": "long", "role": "close", "qty": 0.006}
+    running.daemon.answers["fills"] = {"fills": [close, close, {**close, "role": "entry", "qty": 9.0}]}
+    found = json.loads(at("activate", "--reason", "r", "--json").stdout)
+    assert found["flat"] is True
+    assert {"symbol": "BTCUSDT", "side": "long", "size": 0.012} in found["legs_closed"]
+    assert found["seconds"] < 30
+
+
+def test_activate_halt_ends_when_no_opener_is_left(at: Ctl) -> None:
+    done = at("activate", "--reason", "r", "--level", "halt")
+    assert done.returncode == 0
+    assert "take-profits and stops stay" in done.stdout
+
+
+def test_activate_that_fails_to_get_flat_ends_with_4(at: Ctl, running: Any) -> None:
+    running.daemon.phases = ["closing", "failed"]
+    done = at("activate", "--reason", "r")
+    assert done.returncode == 4
+    assert "NOT FLAT" in done.stdout
+
+
+def test_activate_without_waiting(at: Ctl, running: Any) -> None:
+    assert at("activate", "--reason", "r", "--no-wait").returncode == 0
+    assert [verb for verb, _, _ in running.daemon.asked] == ["activate"]
+
+
+def test_activate_that_is_not_durable_says_so(at: Ctl, running: Any) -> None:
+    running.daemon.on_activate = None
+    running.daemon.answers["activate"] = {"schema": 1, "active": True, "durable": False}
+    assert "NOT durable" in at("activate", "--reason", "r", "--no-wait").stderr
+
+
+def test_activate_refused_by_right_writes_nothing(at: Ctl, running: Any, state: Path) -> None:
+    running.daemon.raises["activate"] = Refused("no")
+    assert at("--state-dir", str(state), "activate", "--reason", "r").returncode == 1
+    assert not (state / "killswitch.json").exists()
+
+
+def test_activate_in_a_broken_daemon_goes_by_the_file(at: Ctl, running: Any, state: Path) -> None:
+    running.daemon.raises["activate"] = ExchangeError("boom")
+    done = at("--state-dir", str(state), "activate", "--reason", "r")
+    assert done.returncode == 1
+    assert kill_file(state)["active"] is True
+
+
+# --- no daemon -------------------------------------------------------------------------------------------------------------
+
+
+def test_activate_offline_writes_the_kill_file_and_says_what_it_did_not_do(ctl: Ctl, folder: Path, state: Path) -> None:
+    done = ctl("--socket", str(folder / "none"), "--state-dir", str(state), "activate", "--reason", "exchange rumour")
+    assert done.returncode == 3
+    assert "Positions are NOT closed" in done.stderr
+    assert "hedgegridd flatten --config CONFIG --yes" in done.stderr
+    found = kill_file(state)
+    assert (found["active"], found["level"], found["reason"]) == (True, "flatten", "exchange rumour")
+    assert found["actor"].startswith(f"uid={os.getuid()}")
+    assert found["since"].endswith("Z")
+    assert stat.S_IMODE((state / "killswitch.json").stat().st_mode) == 0o640
+    assert [entry.name for entry in state.iterdir() if entry.name.startswith(".")] == []
+
+
+def test_activate_offline_gives_the_file_to_the_owner_of_the_folder(ctl: Ctl, folder: Path, state: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("needs root to give files away")
+    os.chown(state, NOBODY, NOBODY)
+    ctl("--socket", str(folder / "none"), "--state-dir", str(state), "activate", "--reason", "r")
+    assert ((state / "killswitch.json").stat().st_uid, (state / "killswitch.json").stat().st_gid) == (NOBODY, NOBODY)
+
+
+def test_activate_offline_as_json(ctl: Ctl, folder: Path, state: Path) -> None:
+    done = ctl("--json", "--socket", str(folder / "none"), "--state-dir", str(state), "activate", "--reason", "r", "--level", "halt")
+    found = json.loads(done.stdout)
+    assert (done.returncode, found["written"], found["positions_closed"]) == (3, True, False)
+    assert found["kill_switch"]["level"] == "halt"
+
+
+def test_the_level_only_rises_and_the_first_reason_is_kept(ctl: Ctl, folder: Path, state: Path) -> None:
+    def activate(reason: str, *more: str) -> dict[str, Any]:
+        ctl("--socket", str(folder / "none"), "--state-dir", str(state), "activate", "--reason", reason, *more)
+        return kill_file(state)
+
+    first = activate("first", "--level", "halt")
+    second = activate("second")
+    third = activate("third", "--level", "halt")
+    assert [first["level"], second["level"], third["level"]] == ["halt", "flatten", "flatten"]
+    assert third["reason"] == "first"
+    assert third["since"] == first["since"]
+    assert len(third["later"]) == 2
+
+
+@pytest.mark.parametrize("found", ["", "{", "[]", '{"active": 1}', '{"active": true, "level": [], "later": 5}', '{"active": false}'])
+def test_activate_offline_over_any_file(state: Path, found: str) -> None:
+    (state / "killswitch.json").write_text(found)
+    offline.engage(str(state), "", {"reason": "r"}, make=False)
+    assert kill_file(state)["active"] is True
+    assert kill_file(state)["level"] == "flatten"
+
+
+def test_activate_offline_without_the_right_changes_nothing_and_prints_the_sudo_line(folder: Path, state: Path) -> None:
+    folder.chmod(0o755)
+    user = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
+    if not user:
+        state.chmod(0o555)
+    if user and subprocess.run([sys.executable, "-c", ""], capture_output=True, **user).returncode:
+        pytest.skip("this Python is not for other users")
+    shutil.copytree(ROOT / "hedgegridd", folder / "code" / "hedgegridd", ignore=shutil.ignore_patterns("__pycache__"))
+    program = "import sys; from hedgegridd.control.cli import main; main()"
+    words = ["--socket", str(folder / "none"), "--state-dir", str(state), "activate", "--reason", "it's bad"]
+    env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(folder / "code"), "HOME": "/"}
+    done = subprocess.run([sys.executable, "-c", program, *words], env=env, capture_output=True, text=True, **user)
+    assert done.returncode == 3
+    assert "NOTHING has changed" in done.stderr
+    assert f"sudo hedgegridctl --socket {folder}/none --state-dir {state} activate --reason 'it'\"'\"'s bad'" in done.stderr
+    assert not (state / "killswitch.json").exists()
+    state.chmod(0o755)
+
+
+def test_activate_where_no_state_directory_is_known_changes_nothing(ctl: Ctl, folder: Path) -> None:
+    done = ctl("--socket", str(folder / "none"), "--instance", "no-such", "activate", "--reason", "r", STATE_DIRECTORY=str(folder / "gone"))
+    assert done.returncode == 3
+    assert "NOTHING has changed" in done.stderr
+    assert not (folder / "gone").exists()
+
+
+def test_activate_finds_the_files_of_a_dead_daemon_by_its_pointer(ctl: Ctl, start: Callable[..., Any], state: Path) -> None:
+    running = start(state_dir=state)
+    running.wait(running.server.close())
+    assert ctl("--socket", str(running.path), "activate", "--reason", "r").returncode == 3
+    assert kill_file(state)["active"] is True
+
+
+def test_activate_with_a_hung_daemon_goes_by_the_file(ctl: Ctl, folder: Path, state: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as hung:
+        hung.bind(str(folder / "hung"))
+        hung.listen()
+        done = ctl("--socket", str(folder / "hung"), "--state-dir", str(state), "activate", "--reason", "r")
+    assert done.returncode == 3
+    assert "no answer within 2 s" in done.stderr
+    assert kill_file(state)["active"] is True
+
+
+def test_activate_survives_any_kill_as_all_or_nothing(ctl: Ctl, folder: Path, state: Path) -> None:
+    program = "import sys; from hedgegridd.control.cli import main; main()"
+    words = ["--socket", str(folder / "none"), "--state-dir", str(state), "activate", "--reason", "r"]
+    for n in range(5):
+        child = subprocess.Popen(
+            [sys.executable, "-c", program, *words], env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.DEVNULL
+        )
+        with pytest.raises(subprocess.TimeoutExpired):
+            child.wait(0.02 * (n + 1)) if child.poll() is None else None
+            raise subprocess.TimeoutExpired("done", 0)
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+        if (state / "killswitch.json").exists():
+            assert kill_file(state)["active"] is True
+            (state / "killswitch.json").unlink()
+
+
+def test_status_offline_says_what_the_files_say(ctl: Ctl, folder: Path, state: Path) -> None:
+    def status(*more: str) -> "subprocess.CompletedProcess[str]":
+        return ctl("--socket", str(folder / "none"), "--state-dir", str(state), "status", *more)
+
+    assert "unknown" in status().stdout
+    assert json.loads(status("--json").stdout)["kill_switch"]["active"] is None
+    (state / "killswitch.json").write_text(
+        '{"active": true, "reason": "disk on fire", "level": "halt", "since": "2026-01-02T03:04:05.000Z"}'
+    )
+    done = status()
+    assert done.returncode == 3
+    assert "ACTIVE" in done.stdout
+    assert "disk on fire" in done.stdout
+    (state / "killswitch.json").write_text("{")
+    found = json.loads(status("--json").stdout)
+    assert (found["reachable"], found["kill_switch"]["active"]) == (False, True)
+    (state / "killswitch.json").write_text('{"active": false}')
+    assert "inactive" in status().stdout
+
+
+def test_other_verbs_without_a_daemon(ctl: Ctl, folder: Path) -> None:
+    done = ctl("--socket", str(folder / "none"), "deactivate", "--reason", "r")
+    assert done.returncode == 3
+    assert "daemon not reachable" in done.stderr
