@@ -72,6 +72,7 @@ class Engine:
         self.acks: list[tuple[int, int, dict[str, Any]]] = []  # (sync mark, ticket, result) of verbs waiting for the disk
         self.releasing = 0  # sync mark after which a deactivation becomes true
         self.sync_failed_at = 0
+        self.asked_at = 0  # when a silent exchange was asked last
         self.questions: dict[int, tuple[str, str]] = {}  # question under way -> (host, breaker)
         self._question = 0
 
@@ -223,7 +224,7 @@ class Engine:
     def engage(self, level: Level, reason: str, source: str, actor: str) -> None:
         """Activate the kill switch: the gate is shut from this line on; the disk follows."""
         was = self.kill.active
-        if self.kill.activate(level, reason, source, actor, self.now):
+        if self.kill.activate(level, reason, source, actor, self.now) or self.releasing:  # also when it was just being let go
             self.engaged(was)
 
     def engaged(self, was_active: bool) -> None:
@@ -327,7 +328,7 @@ class Engine:
         if grows:  # growing an opener is opening: cancel, and let the gate see the new one
             self.cancel(desk, [order])
             return
-        desk.orders.ending.add(name)
+        desk.orders.ending[name] = self.now
         self.decide("amend", t=self.now, client_id=name, qty=remaining + order.filled)
         self.out.append(Amend(name, remaining + order.filled))
 
@@ -339,7 +340,7 @@ class Engine:
             if order.state == OrderState.PENDING:
                 desk.orders.drop(order.client_id)
             else:
-                desk.orders.ending.add(order.client_id)
+                desk.orders.ending[order.client_id] = self.now
                 leaving.append(order)
         if leaving:
             self.out.append(Cancel(tuple(leaving)))
@@ -483,6 +484,7 @@ class Engine:
             "flattens": [flatten.dump() for flatten in self.active()],
             "errors": list(self.errors),
             "unsettled": self.gate.unsettled,
+            "asked_at": self.asked_at,
             "storage_failed": self.gate.storage_failed,
             "ending": list(self.ending) if self.ending else None,
             "hold": list(self._last_hold),
@@ -519,6 +521,7 @@ class Engine:
         self.ending = Stopping(*data["ending"]) if data["ending"] else None
         self.gate.stopping = f"stopping: {self.ending.reason}" if self.ending else ""
         self._last_hold = (data["hold"][0], data["hold"][1])
+        self.asked_at = data["asked_at"]
         self._mark, self._question = data["mark"], data["question"]
         self.waiting = [(mark, symbol, name) for mark, symbol, name in data["waiting"]]
         self.questions = {seq: (host, name) for seq, host, name in data["questions"]}

@@ -59,7 +59,7 @@ def rejected(engine: Engine, event: Rejected) -> None:
     desk, order = found
     engine.write("rejected", client_id=event.client_id, code=event.code, reason=event.reason)
     if event.client_id in desk.orders.ending:
-        desk.orders.ending.discard(event.client_id)
+        del desk.orders.ending[event.client_id]
     else:
         desk.orders.drop(event.client_id)
     desk.refused(order, event.reason, engine.now)
@@ -85,12 +85,13 @@ def amended(engine: Engine, event: Amended) -> None:
 
 
 def cancelled(engine: Engine, event: Cancelled) -> None:
-    """It rests no more. "Unknown" of an order that may still be on its way proves nothing: ask for the whole picture."""
+    """It rests no more. "Unknown" proves nothing: ask for the whole picture, and leave the order alone until it comes."""
     found = _order(engine, event.client_id)
     if found is None:
         return
     desk, order = found
-    if event.reason == "unknown" and order.state in (OrderState.SENT, OrderState.UNKNOWN):
+    if event.reason == "unknown":
+        desk.orders.move(event.client_id, OrderState.UNKNOWN)
         engine.out.append(AskReport())
         return
     desk.orders.drop(event.client_id)
@@ -170,6 +171,7 @@ def _mend(engine: Engine, desk: Desk, finding: reconcile.Finding) -> None:
             desk.orders.drop(order.client_id)
         else:
             desk.orders.open[order.client_id] = order._replace(state=OrderState.LIVE)
+            desk.orders.ending.pop(order.client_id, None)
         engine.write("reconciled", what=kind, client_id=order.client_id)
     if held is not None:
         engine.write("reconciled", what=kind, symbol=desk.symbol, leg=int(held.leg), believed=desk.held(held.leg), reported=held.qty)

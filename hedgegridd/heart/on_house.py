@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 MINUTE_MS = 60_000
 SYNC_RETRY_MS = 1_000
+SILENCE_MS = 2_000  # an exchange that has not answered for so long is asked what became of it
 
 
 # --- life -----------------------------------------------------------------------------------------------------------------
@@ -84,9 +85,21 @@ def timer(engine: Engine, timer: Timer) -> None:
     while engine.errors and engine.now - engine.errors[0] >= MINUTE_MS:
         engine.errors.popleft()
     _look_for_operator(engine, timer.wall)
+    _ask_the_silent(engine)
     if engine.gate.storage_failed and timer.wall - engine.sync_failed_at >= SYNC_RETRY_MS:
         engine.sync_failed_at = timer.wall
         engine.sync(latch=engine.kill.active)
+
+
+def _ask_the_silent(engine: Engine) -> None:
+    """What was sent and never heard of again, and a report that never came: ask, and ask again."""
+    before = engine.now - SILENCE_MS
+    if engine.asked_at > before:
+        return
+    doubtful = [desk for desk in engine.desks.values() if desk.orders.overdue(before)]
+    if doubtful or engine.gate.unsettled:
+        engine.asked_at = engine.now
+        engine.out.append(AskReport())
 
 
 def _look_for_operator(engine: Engine, wall: int) -> None:

@@ -67,7 +67,7 @@ class Orders:
     def __init__(self, symbol: str) -> None:
         self.symbol = symbol
         self.open: dict[str, Order] = {}
-        self.ending: set[str] = set()  # a cancel or amend is on its way: hands off until its answer
+        self.ending: dict[str, int] = {}  # a cancel or amend is on its way since: hands off until its answer
         self.generation = 0
         self._trades: OrderedDict[str, None] = OrderedDict()
 
@@ -93,12 +93,12 @@ class Orders:
     def drop(self, name: str) -> None:
         """Forget an order that is over."""
         self.open.pop(name, None)
-        self.ending.discard(name)
+        self.ending.pop(name, None)
 
     def resize(self, name: str, qty: int) -> None:
         """The exchange took an amend: the whole quantity is now `qty`."""
         order = self.open.get(name)
-        self.ending.discard(name)
+        self.ending.pop(name, None)
         if order is not None:
             self.open[name] = order._replace(qty=qty)
 
@@ -127,6 +127,13 @@ class Orders:
         self.ending.clear()
         return any(order.state == OrderState.UNKNOWN for order in self.open.values())
 
+    def overdue(self, before: int) -> bool:
+        """Silence is no answer: what was sent, or asked to end, before this time is UNKNOWN. True where any order is."""
+        for name, order in self.open.items():
+            if self.ending.get(name, before) < before or (order.state == OrderState.SENT and order.time < before):
+                self.open[name] = order._replace(state=OrderState.UNKNOWN)
+        return self.unknown() > 0
+
     def of(self, leg: int, *roles: int) -> list[Order]:
         """The open orders of a leg with one of these roles."""
         return [order for order in self.open.values() if order.leg == leg and order.role in roles]
@@ -139,7 +146,7 @@ class Orders:
         """As JSON, for a checkpoint."""
         return {
             "open": [list(order) for order in self.open.values()],
-            "ending": sorted(self.ending),
+            "ending": dict(self.ending),
             "generation": self.generation,
             "trades": list(self._trades),
         }
@@ -147,6 +154,6 @@ class Orders:
     def load(self, data: dict) -> None:  # type: ignore[type-arg]
         """From a checkpoint."""
         self.open = {row[0]: Order(*row) for row in data["open"]}
-        self.ending = set(data["ending"])
+        self.ending = dict(data["ending"])
         self.generation = data["generation"]
         self._trades = OrderedDict.fromkeys(data["trades"])

@@ -118,7 +118,7 @@ class Daemon:
     def give_up(self) -> None:
         """The time for a clean stop is over: end as things stand, and say that it is not flat."""
         if not self._done:
-            self.flat = not self.engine.active()
+            self.flat = self.engine.ending is not None and not self.engine.active()
             self._done = True
             self._wake.set()
 
@@ -294,8 +294,9 @@ class Daemon:
 
     def look_at_latch(self) -> None:
         """Obey the kill switch file if others touched it."""
-        if self.latch.changed():
-            file: KillFile = self.latch.read()
+        overlooked, self.latch.overlooked = self.latch.overlooked, None
+        file: KillFile | None = self.latch.read() if self.latch.changed() else overlooked
+        if file is not None:
             self.post(file._replace(time=self.engine.now), urgent=True)
 
     # --- events in, effects out -------------------------------------------------------------------------------------

@@ -29,6 +29,7 @@ class Latch:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.overlooked: KillFile | None = None  #: what another hand wrote and `write` found in its way: still to be obeyed
         self._seen: _Mark | None = _NEVER
 
     def read(self, time: int = 0) -> KillFile:
@@ -47,7 +48,10 @@ class Latch:
     def write(self, content: dict[str, Any]) -> None:
         """Replace the file durably. A `since` in ms is written as ISO 8601. OSError where the disk refuses."""
         text = json.dumps({**content, "since": _iso(content.get("since", ""))}, indent=1).encode() + b"\n"
+        found = self.read() if self._seen != _NEVER and self.changed() else None
         save(self.path, text, MODE)
+        if found is not None and found.active is not False:
+            self.overlooked = found
         seen = self._seen
         try:
             if self._text() != text:  # another hand was quicker: leave it to be noticed

@@ -31,6 +31,7 @@ from hedgegridd.live.handlers import Handlers
 from hedgegridd.live.latch import Latch
 from hedgegridd.live.pluginfolder import PluginFolder
 from hedgegridd.live.progress import Progress
+from hedgegridd.live.pulse import Pulse
 from hedgegridd.live.reload import reload
 from hedgegridd.model import KillFile, Mode, PluginChanged, Severity, Started
 from hedgegridd.plugins import Registry, equip
@@ -215,8 +216,11 @@ class Shell:
         daemon.look_after = self.server.ensure
         self.hosts.start()
         progress = Progress(daemon.feed.span(), sys.stderr) if daemon.pacer.unpaced else None
-        daemon.on_progress = progress.show if progress else None
+        pulse = Pulse(daemon) if sys.stderr.isatty() else None
+        daemon.on_progress = progress.show if progress else pulse.show if pulse else None
         log.event("INFO", f"hedgegridd {__version__}: mode {self.config.mode}, socket {self.socket}, state {self.state}")
+        if sys.stderr.isatty():
+            log.event("INFO", "in another terminal: hedgegridctl status, hedgegridctl watch, hedgegridctl activate --reason R; Ctrl-C ends it")
         try:
             flat = await daemon.run(started)
         finally:

@@ -22,13 +22,16 @@ ROOT = Path(__file__).parents[2]
 def document() -> dict[str, Any]:
     """A status document with everything the interface fixes."""
     return {
-        "schema": 1, "version": "0.1.0", "pid": 42, "uptime_seconds": 3723.4, "mode": "paper", "instance": "", "ready": True, "degraded": [],
+        "schema": 1, "version": "0.1.0", "pid": 42, "uptime_seconds": 3723.4, "mode": "paper", "instance": "", "ready": True,
+        "degraded": [],
         "kill_switch": {"enabled": True, "monitoring": True, "active": False, "durable": True, "level": None, "phase": "idle",
                         "flatten_in_progress": False, "reason": None, "source": None, "actor": None, "since": None, "env_engaged": False},
         "recovery": {"stage": "full", "size_factor": 1.0},
-        "breakers": [{"name": "drawdown", "state": "armed", "value": 1.0, "threshold": 5.0, "unit": "%", "fraction": 0.2, "since": None,
+        "breakers": [{"name": "drawdown", "state": "armed", "value": 1.0, "threshold": 5.0, "unit": "%", "fraction": 0.2,
+                      "since": None,
                       "on_trip": "flatten", "file": "breaker_drawdown.py"},
-                     {"name": "funding", "state": "unknown", "value": None, "threshold": None, "unit": "bps", "fraction": None, "since": None,
+                     {"name": "funding", "state": "unknown", "value": None, "threshold": None, "unit": "bps", "fraction": None,
+                      "since": None,
                       "on_trip": "halt", "file": "breaker_funding.py"}],
         "session": {"started_at": "2026-01-01T00:00:00.000Z", "start_equity_usdt": 10000.0, "peak_equity_usdt": 10100.0,
                     "daily_reset_at": "2026-01-02T00:00:00.000Z", "daily_start_equity_usdt": 10050.0, "daily_peak_equity_usdt": 10100.0,
@@ -39,8 +42,10 @@ def document() -> dict[str, Any]:
                     "maker_ratio": None},
         "instruments": [{"symbol": "BTCUSDT", "mark_price": 50000.5, "regime": "sideways", "grid_center": 50000.0, "throttle": 1.0,
                          "paused": False, "ladders": {"long": 10, "short": 9}, "open_orders": 23,
-                         "long": {"qty": 0.01, "entry_price": 49900.0, "unrealized_pnl_usdt": 1.0, "stop_price": 47000.0, "protected": True},
-                         "short": {"qty": 0.014, "entry_price": 50100.0, "unrealized_pnl_usdt": 1.4, "stop_price": 53000.0, "protected": False},
+                         "long": {"qty": 0.01, "entry_price": 49900.0, "unrealized_pnl_usdt": 1.0, "stop_price": 47000.0,
+                                  "protected": True},
+                         "short": {"qty": 0.014, "entry_price": 50100.0, "unrealized_pnl_usdt": 1.4, "stop_price": 53000.0,
+                                   "protected": False},
                          "funding_rate": 0.0001, "next_funding_at": "2026-01-02T08:00:00.000Z", "funding_cost_1h_projected_usdt": -0.0025,
                          "basis_bps": None, "last_bar_at": "2026-01-02T03:04:00.000Z"}],
         "exchange": {"name": "paper", "connected": True, "streams": [{"name": "BTCUSDT@market", "age_ms": 12}], "time_offset_ms": 0,
@@ -143,6 +148,7 @@ def ctl(folder: Path) -> Callable[..., "subprocess.CompletedProcess[str]"]:
     def run(*words: str, **env: str) -> "subprocess.CompletedProcess[str]":
         clean = {"PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONPATH": str(ROOT), **env}
         program = "import sys; from hedgegridd.control.cli import main; sys.exit(main())"
-        return subprocess.run([sys.executable, "-W", "error", "-c", program, *words], env=clean, capture_output=True, text=True, timeout=60)
+        command = [sys.executable, "-W", "error", "-c", program, *words]
+        return subprocess.run(command, env=clean, capture_output=True, text=True, timeout=60, check=False)
 
     return run

@@ -21,8 +21,9 @@ def frame(**changes: Any) -> bytes:
 
 
 def test_every_verb_of_the_interface_is_a_row() -> None:
-    words = """status activate deactivate flatten breakers breakers.arm breakers.disarm breakers.reset breakers.explain throttle pause resume
-        orders positions fills ladders pnl plugins alerts metrics config why confirm advance journal.verify journal.tail alert.test reload
+    words = """status activate deactivate flatten breakers breakers.arm breakers.disarm breakers.reset breakers.explain throttle pause
+        resume orders positions fills ladders pnl plugins alerts metrics config why confirm advance journal.verify journal.tail alert.test
+        reload
         ping watch"""
     assert set(words.split()) == set(VERBS)
 

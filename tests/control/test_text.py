@@ -38,7 +38,7 @@ def test_what_is_not_known_is_a_question_mark(running: Any) -> None:
     screen = shown("status", doc)
     assert "mark ?" in screen
     assert "equity ?" in screen
-    assert "funding  unknown  ? / ?" in screen
+    assert "funding   unknown  ? / ?" in screen
 
 
 def test_an_active_kill_switch_comes_first_with_who_and_why(running: Any) -> None:

@@ -17,10 +17,9 @@ from hedgegridd.control.text import Ink
 PLAIN = Ink(False)
 ROOT = Path(__file__).parents[2]
 RUNGS = [
-    {"symbol": "BTCUSDT", "leg": "long", "role": "entry", "price": 50000.0 - 250 * k, "qty": 0.001, "client_id": "x"} for k in range(1, 9)
-]
-RUNGS += [
-    {"symbol": "BTCUSDT", "leg": "short", "role": "entry", "price": 50000.0 + 250 * k, "qty": 0.001, "client_id": None} for k in range(1, 9)
+    {"symbol": "BTCUSDT", "leg": leg, "role": "entry", "price": 50000.0 + side * 250 * k, "qty": 0.001, "client_id": name}
+    for leg, side, name in (("long", -1, "x"), ("short", 1, None))
+    for k in range(1, 9)
 ]
 
 
@@ -87,7 +86,9 @@ def test_it_draws_on_a_terminal_and_q_leaves(running: Any) -> None:
             except OSError:  # the child closed its side
                 break
     finally:
-        done, code = os.waitpid(child, 0) if time.monotonic() < deadline else (os.kill(child, signal.SIGKILL), -1)
+        if time.monotonic() >= deadline:
+            os.kill(child, signal.SIGKILL)
+        code = os.waitpid(child, 0)[1]
     assert code == 0
     assert seen.startswith(b"\x1b[?1049h")
     assert seen.endswith(b"\x1b[?25h\x1b[?1049l")

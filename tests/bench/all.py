@@ -1,0 +1,26 @@
+"""Every benchmark in one table.
+
+    python tests/bench/all.py [--quick]
+"""
+
+from __future__ import annotations
+
+import activation
+import heart
+import memory
+import ready
+import replay
+import stage
+import status
+import w1
+
+BENCHMARKS = (status, ready, memory, heart, replay, activation, w1)
+
+
+def measure(quick: bool = False) -> list[stage.Row]:
+    """One after the other, so that none disturbs another."""
+    return [row for benchmark in BENCHMARKS for row in benchmark.measure(quick)]
+
+
+if __name__ == "__main__":
+    stage.main(measure)

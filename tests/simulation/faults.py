@@ -1,0 +1,283 @@
+"""A world that goes wrong: an exchange with bad ears, a slow and failing disk, a process that dies between any two effects.
+
+One law: everything follows from the seed. The exchange behind the faults is the shipped paper exchange, so what it says is true,
+however late, twice or not at all it is heard.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from hedgegridd import codec
+from hedgegridd.heart.effects import Sync, Write
+from hedgegridd.live.daemon import account_of, last_seen
+from hedgegridd.model import (
+    Accepted,
+    Amended,
+    Cancelled,
+    DiskFailed,
+    Durable,
+    Fill,
+    FundingPaid,
+    KillFile,
+    Order,
+    Rejected,
+    Report,
+    Role,
+    Started,
+    Transfer,
+)
+from rig import NO_FILE, Rig
+
+MONEY = (Fill, FundingPaid, Transfer)  # what an exchange plugin fetches again after a lost connection
+
+
+class Rates(NamedTuple):
+    """How often each thing goes wrong, 0..1."""
+
+    refused: float = 0.0  #: an order is refused outright
+    lost_order: float = 0.0  #: an order never arrives, and nobody says so
+    lost_accept: float = 0.0  #: an order rests, and nobody says so
+    lost_cancel: float = 0.0  #: a cancel never arrives, and nobody says so
+    unknown_cancel: float = 0.0  #: a cancel is answered "unknown" though the order rests
+    lost_report: float = 0.0  #: the picture asked for never comes
+    twice: float = 0.0  #: a fill is told twice
+    swapped: float = 0.0  #: a fill is told before the order's acceptance
+    stall: float = 0.0  #: the stream stands still for some events
+
+
+class Unreliable:
+    """The paper exchange behind a bad line."""
+
+    orders_cost_network = False
+
+    def __init__(self, inner: Any, rng: random.Random, rates: Rates, watch: Callable[[Order], None]) -> None:
+        self.inner, self.rng, self.rates, self.watch = inner, rng, rates, watch
+        self.emit: Callable[[Any], None] = lambda event: None
+        self.line: deque[Any] = deque()  # said and not heard yet
+        self.late: deque[Any] = deque()  # to be said a second time
+        self.stalled = 0
+        self.said: list[str] = []
+
+    def chance(self, rate: float) -> bool:
+        return rate > 0 and self.rng.random() < rate
+
+    # --- the contract -----------------------------------------------------------------------------------------------
+
+    def start(self, emit: Callable[[Any], None], instruments: Any, settings: Any) -> None:
+        self.emit = emit
+        self.inner.start(self.line.append, instruments, settings)
+
+    def market(self, event: Any) -> None:
+        self.inner.market(event)
+        if self.stalled:
+            self.stalled -= 1
+        elif self.chance(self.rates.stall):
+            self.stalled = self.rng.randint(1, 4)
+        self.deliver()
+        if self.late and not self.stalled and self.rng.random() < 0.5:
+            self.emit(self.late.popleft())
+
+    def place(self, orders: Sequence[Order]) -> None:
+        for order in orders:
+            self.watch(order)
+            if self.chance(self.rates.refused):
+                self.line.append(Rejected(order.client_id, self.inner.now, -1008, "the server is busy"))
+            elif not self.chance(self.rates.lost_order):
+                self._placed(order)
+        self.deliver()
+
+    def _placed(self, order: Order) -> None:
+        before = len(self.line)
+        self.inner.place((order,))
+        said = [self.line.pop() for _ in range(len(self.line) - before)][::-1]
+        if said and isinstance(said[0], Accepted):
+            if self.chance(self.rates.lost_accept):
+                said.pop(0)
+            elif len(said) > 1 and isinstance(said[1], Fill) and self.chance(self.rates.swapped):
+                said[0], said[1] = said[1], said[0]
+        self.line.extend(said)
+
+    def amend(self, client_id: str, qty: int) -> None:
+        if not self.chance(self.rates.lost_cancel):
+            self.inner.amend(client_id, qty)
+        self.deliver()
+
+    def cancel(self, orders: Sequence[Order]) -> None:
+        for order in orders:
+            if self.chance(self.rates.unknown_cancel):
+                self.line.append(Cancelled(order.client_id, self.inner.now, "unknown"))
+            elif not self.chance(self.rates.lost_cancel):
+                self.inner.cancel((order,))
+        self.deliver()
+
+    def report(self) -> None:
+        if not self.chance(self.rates.lost_report):
+            self.inner.report()
+        self.deliver()
+
+    def restore(self, report: Report, seen: Any) -> None:
+        self.inner.restore(report, seen)
+
+    def transfer(self, amount: float) -> None:
+        self.inner.transfer(amount)
+        self.deliver()
+
+    # --- the line ---------------------------------------------------------------------------------------------------
+
+    def deliver(self) -> None:
+        """Let the heart hear what was said, in its order, unless the line is stalled."""
+        while self.line and not self.stalled:
+            event = self.line.popleft()
+            self.emit(event)
+            if isinstance(event, Fill) and self.chance(self.rates.twice):
+                self.late.append(event)
+
+    def hang_up(self) -> None:
+        """The listener died: of what was not heard only the money is told again, on the next connection."""
+        self.line = deque(event for event in self.line if isinstance(event, MONEY))
+        self.late.clear()
+        self.stalled = 0
+
+    def heal(self) -> None:
+        """No faults from here on."""
+        self.rates, self.stalled = Rates(), 0
+        self.deliver()
+
+
+class Crash(Exception):
+    """The process died here."""
+
+
+class Segment(NamedTuple):
+    """A stretch of one life: where it began, what it took in, what it wrote. `cut`: the last input's acts may be incomplete."""
+
+    state: str
+    inputs: list[Any]
+    acts: list[list[Write]]
+
+
+class World(Rig):
+    """The rig on a bad line, with a disk that takes its time and a process that dies between two effects."""
+
+    def __init__(self, config: Any, carries: frozenset[str], rng: random.Random, rates: Rates, *, watch: Callable[[Order], None],
+                 exchange: Any = None) -> None:  # fmt: skip
+        super().__init__(config, carries)
+        if exchange is None:
+            exchange = Unreliable(self.exchange, rng, rates, watch)
+            exchange.start(self.inbox.append, {s: d.instrument for s, d in self.engine.desks.items()}, config.exchange.paper)
+        self.rng, self.exchange = rng, exchange
+        exchange.emit, exchange.watch = self.inbox.append, watch
+        self.after: Callable[[], None] = lambda: None  # called after every event
+        self.syncs: deque[Sync] = deque()  # asked of the disk, not done yet
+        self.slow_disk = False
+        self.die_in = 0  # effects until the process dies, 0 = it lives
+        self.dying: list[Any] = []  # emitted, journaled by nobody
+        self.segments: list[Segment] = []
+        self.written = self.durable = 0  # acts written, and of these known to be on the disk
+        self.places: dict[str, int] = {}  # client id -> the act that decided it
+
+    def begin(self) -> None:
+        """A checkpoint: what comes after it can be replayed from here."""
+        self.segments.append(Segment(json.dumps(self.engine.dump()), [], []))
+
+    def _handle(self, event: Any) -> list[Any]:
+        if event.time < self.engine.now:
+            event = event._replace(time=self.engine.now)
+        segment = self.segments[-1]
+        segment.inputs.append(json.dumps(codec.encode(event)))
+        effects = self.engine.handle(event)
+        segment.acts.append([effect for effect in effects if isinstance(effect, Write)])
+        for effect in effects:
+            if self.die_in:
+                self.die_in -= 1
+                if not self.die_in:
+                    raise Crash
+            self._perform(effect)
+        self.after()
+        return list(effects)
+
+    def _perform(self, effect: Any) -> None:
+        if isinstance(effect, Write):
+            self.written += 1
+            if effect.kind == "order":
+                self.places[effect.data["client_id"]] = self.written
+        super()._perform(effect)
+
+    def _sync(self, effect: Sync) -> None:
+        self.syncs.append(effect)
+        if not self.slow_disk:
+            self.disk()
+
+    def disk(self) -> None:
+        """The disk does what it was asked for, or fails."""
+        while self.syncs:
+            effect = self.syncs.popleft()
+            if self.disk_fails:
+                self.inbox.append(DiskFailed(self.engine.now, effect.mark, self.disk_fails))
+                continue
+            self.durable = self.written
+            if effect.latch is not None:
+                self.latch = effect.latch
+            self.inbox.append(Durable(self.engine.now, effect.mark))
+
+    def drain(self) -> None:
+        """Take in everything that was said."""
+        while self.inbox:
+            self._handle(self.inbox.popleft())
+
+    def file(self) -> KillFile:
+        """The kill switch file as it lies there."""
+        if self.latch is None:
+            return NO_FILE._replace(time=self.engine.now)
+        return KillFile(self.engine.now, self.latch["active"], self.latch.get("level", ""), self.latch.get("reason", ""))
+
+    def reborn(self, *, paper: bool) -> World:
+        """The next life, from checkpoint and inputs. `paper`: the exchange is rebuilt from the journal, else it has lived on."""
+        exchange, old = self.exchange, self.segments[-1]
+        other = World(self.config, self.carries, self.rng, exchange.rates, watch=exchange.watch, exchange=None if paper else exchange)
+        other.engine.load(json.loads(old.state))
+        for row in old.inputs:
+            other.engine.handle(codec.decode(json.loads(row)))
+        if paper:
+            other.exchange.restore(account_of(other.engine), last_seen(other.engine))
+        else:
+            exchange.hang_up()
+        other.segments, other.latch, other.disk_fails = self.segments, self.latch, self.disk_fails
+        other.places, other.written, other.durable, other.ticket = self.places, self.written, self.written, self.ticket
+        other.begin()
+        return other
+
+    def wake(self, env: str = "") -> None:
+        """The first event of this life; the exchange tells again what money it could not tell, then answers."""
+        time = self.engine.now
+        self.inbox.append(Started(time, time, env, self.file(), ""))
+        if isinstance(self.exchange, Unreliable):
+            first = self.inbox.popleft()
+            self.exchange.stalled = 0
+            self.exchange.deliver()  # backfill: heard after Started, before any report
+            self.inbox.appendleft(first)
+        self.drain()
+
+
+def holding(exchange: Unreliable, symbol: str) -> tuple[int, int]:
+    """(long, short) lots as the exchange has them."""
+    books = exchange.inner.pits[symbol].books
+    return books.long_qty, books.short_qty
+
+
+def resting(exchange: Unreliable, symbol: str) -> dict[str, Order]:
+    """What rests on the exchange, by client id."""
+    return {order.client_id: order for order in exchange.inner.pits[symbol].open.values()}
+
+
+def opens(order: Order) -> bool:
+    """Is this an opener?"""
+    return order.role == Role.ENTRY
+
+
+HEARD = (Accepted, Amended, Cancelled, Rejected, Report, *MONEY)
