@@ -86,7 +86,7 @@ class Rig:
             effects += self._handle(self.inbox.popleft())
         return effects + self.take(event)
 
-    def verb(self, name: str, **params: Any) -> Reply | None:
+    def verb(self, name: str, /, **params: Any) -> Reply | None:
         """A person asks; the reply, where there is one already."""
         self.ticket += 1
         self.take(Verb(self.engine.now, self.ticket, name, params, "uid=0(root)"))

@@ -67,6 +67,13 @@ def number(value: Any, unit: str = "") -> str:
     return f"{value:,.8g}{unit}" if _is_number(value) else UNKNOWN
 
 
+def measure(value: Any) -> str:
+    """A measured figure in four digits: nobody reads a drawdown to the tenth."""
+    if not _is_number(value):
+        return UNKNOWN
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
 def percent(fraction: Any) -> str:
     """A fraction as percent."""
     return f"{fraction * 100:.2f} %" if _is_number(fraction) else UNKNOWN
@@ -176,7 +183,7 @@ def breaker_lines(rows: Iterable[Any], ink: Ink = PLAIN) -> list[str]:
     rows = list(rows)
     plain = table(
         [
-            [clean(row.get("name", "")), clean(row.get("state", "")), f"{number(row.get('value'))} / {number(row.get('threshold'))}",
+            [clean(row.get("name", "")), clean(row.get("state", "")), f"{measure(row.get('value'))} / {measure(row.get('threshold'))}",
              clean(row.get("unit") or ""), clean(row.get("on_trip") or "")]
             for row in rows
         ],
@@ -208,7 +215,7 @@ def instrument(row: dict[str, Any], ink: Ink = PLAIN) -> list[str]:
     )
     money_line = (
         f"  funding {number(row.get('funding_rate'))} at {moment(row.get('next_funding_at'))}, "
-        f"{number(row.get('funding_cost_1h_projected_usdt'))} USDT/h  basis {number(row.get('basis_bps'))} bps  "
+        f"{measure(row.get('funding_cost_1h_projected_usdt'))} USDT/h  basis {measure(row.get('basis_bps'))} bps  "
         f"last bar {moment(row.get('last_bar_at'))}"
     )
     legs = [_leg(name, row.get(name) or {}) for name in ("long", "short")]
@@ -226,7 +233,7 @@ def _leg(name: str, leg: dict[str, Any]) -> list[str]:
 def _account(doc: dict[str, Any]) -> list[str]:
     have, since = doc.get("account", {}), doc.get("session", {})
     worth = (
-        f"equity {money(have.get('equity_usdt'))}  wallet {money(have.get('wallet_usdt'))}  drawdown {number(have.get('drawdown_pct'))} %"
+        f"equity {money(have.get('equity_usdt'))}  wallet {money(have.get('wallet_usdt'))}  drawdown {measure(have.get('drawdown_pct'))} %"
     )
     earned = "  ".join(
         f"{name} {money(have.get(key))}"

@@ -18,7 +18,7 @@ from typing import Any
 from hedgegridd.control import text
 from hedgegridd.control.client import Client, Unreachable
 from hedgegridd.control.protocol import VERBS, Fault
-from hedgegridd.control.text import Ink, clean, money, number
+from hedgegridd.control.text import Ink, clean, measure, money, number
 
 REFRESH_SECONDS = 1.0
 RUNGS = 5  # on each side of the price
@@ -88,7 +88,7 @@ def screen(docs: Docs, trouble: str, ink: Ink) -> list[str]:
     have, day = doc.get("account", {}), doc.get("session", {})
     lines += [
         f"equity {money(have.get('equity_usdt'))}  total pnl {money(have.get('total_pnl_usdt'))}  "
-        f"today {money(day.get('daily_pnl_usdt'))}  drawdown {number(have.get('drawdown_pct'))} %",
+        f"today {money(day.get('daily_pnl_usdt'))}  drawdown {measure(have.get('drawdown_pct'))} %",
         "",
         *text.breaker_lines(doc.get("breakers", ()), ink),
     ]

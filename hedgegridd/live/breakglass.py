@@ -26,6 +26,7 @@ from hedgegridd.schema import Config
 
 PATIENCE_SECONDS = 2.0
 NOT_FLAT = 4
+REASON = "hedgegridd flatten"
 Say = Callable[[str], Any]
 
 
@@ -37,7 +38,7 @@ def flatten(config: Config, registry: Registry, leg: str, state_dir: str, socket
     state.mkdir(mode=0o750, parents=True, exist_ok=True)
     latch = Latch(state / "killswitch.json")
     if not latch.read().active:
-        content = {"active": True, "level": level, "phase": "requested", "reason": "hedgegridd flatten", "source": "break-glass"}
+        content = {"active": True, "level": level, "phase": "requested", "reason": REASON, "source": "break-glass"}
         latch.write({**content, "actor": f"uid={os.getuid()}", "since": time.time_ns() // 1_000_000})
     say(f"kill switch engaged ({level}) in {state}")
     answered = _by_daemon(path, leg, config.flatten.deadline_seconds, say)
@@ -54,8 +55,9 @@ def _by_daemon(socket: str, leg: str, deadline: float, say: Say) -> int | None:
     client = Client(socket)
     try:
         client.call("ping", {}, PATIENCE_SECONDS)
-        verb, params = ("activate", {"level": "flatten"}) if leg == "both" else ("flatten", {"leg": leg})
-        client.call(verb, {**params, "reason": "hedgegridd flatten"}, PATIENCE_SECONDS if leg == "both" else deadline + PATIENCE_SECONDS)
+        client.call("activate", {"level": "flatten" if leg == "both" else "halt", "reason": REASON}, PATIENCE_SECONDS)
+        if leg != "both":
+            client.call("flatten", {"leg": leg, "reason": REASON}, deadline + PATIENCE_SECONDS)
         return _watch(client, leg, deadline, say)
     except (Unreachable, Fault) as error:
         say(f"no help from a daemon: {error}")
@@ -120,8 +122,8 @@ async def _close(config: Config, registry: Registry, leg: str, state: Path, env:
     with offline(config, registry, state, env) as (daemon, started):
         begun = time.monotonic()
         work = asyncio.create_task(daemon.run(started))
-        if leg != "both":
-            await daemon.ask("flatten", {"leg": leg, "reason": "hedgegridd flatten"}, f"uid={os.getuid()}")
+        verb, params = ("activate", {"level": "flatten"}) if leg == "both" else ("flatten", {"leg": leg})  # a halt may have stood before
+        await daemon.ask(verb, {**params, "reason": REASON}, f"uid={os.getuid()}")
         flat = await daemon.wait_flat(config.flatten.deadline_seconds)
         daemon.give_up()
         await work

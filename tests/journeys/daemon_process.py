@@ -40,7 +40,7 @@ READY_SECONDS = 30.0
 #: The grid's own settings: small, and warm after some twenty bars.
 GRID: dict[str, dict[str, Any]] = {
     "grid": {"base_qty": 0.002, "grid_step_bps": 25.0},
-    "exit": {"tp_steps": 2, "sl_steps": 8},
+    "exit": {"tp_steps": 4, "sl_steps": 8},
     "regime": {"ema_fast": 3, "ema_slow": 5, "adx_len": 3, "atr_len": 3},
     "risk_management": {"max_drawdown_pct": 4.0},
 }
@@ -238,14 +238,14 @@ class DaemonProcess:
 
 
 def holding(daemon: DaemonProcess, speed: str = "6000") -> DaemonProcess:
-    """Run until something is held; the status is not asked again, so more may have happened."""
+    """Run until both legs hold something."""
     daemon.start(speed=speed)
-    daemon.until(lambda status: any(row["long"]["qty"] or row["short"]["qty"] for row in status["instruments"]))
+    daemon.until(lambda status: all(row["long"]["qty"] and row["short"]["qty"] for row in status["instruments"]))
     return daemon
 
 
 def held_and_quiet(daemon: DaemonProcess) -> DaemonProcess:
-    """Something is held, and the market stands still: the same account under a feed of real time."""
+    """Both legs are held, and the market stands still: the same account under a feed of real time."""
     holding(daemon).kill()
     return daemon.start(speed="1")
 

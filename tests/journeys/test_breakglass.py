@@ -19,15 +19,6 @@ def flatten(daemon: DaemonProcess, *words: str) -> "subprocess.CompletedProcess[
     return daemon.hedgegridd("flatten", *places, *words)
 
 
-def both_held(daemon: DaemonProcess) -> DaemonProcess:
-    """Both legs hold something, and the market stands still."""
-    daemon.start(speed="6000")
-    daemon.until(lambda status: all(status["instruments"][0][leg]["qty"] for leg in ("long", "short")))
-    daemon.kill()
-    daemon.start(speed="1")
-    return daemon
-
-
 @pytest.mark.parametrize("how", ["alive", "stopped", "dead", "dead by SIGTERM"])
 def test_closes_everything(home: Home, how: str) -> None:
     daemon = held_and_quiet(home(minutes=3_000))
@@ -54,7 +45,7 @@ def test_closes_everything(home: Home, how: str) -> None:
 
 @pytest.mark.parametrize("how", ["alive", "dead"])
 def test_closes_one_leg_and_halts_the_rest(home: Home, how: str) -> None:
-    daemon = both_held(home(minutes=3_000))
+    daemon = held_and_quiet(home(minutes=3_000))
     if how == "dead":
         daemon.kill()
     done = flatten(daemon, "--leg", "long", "--yes")
@@ -65,6 +56,20 @@ def test_closes_one_leg_and_halts_the_rest(home: Home, how: str) -> None:
     row = found["instruments"][0]
     assert (row["long"]["qty"], row["short"]["qty"] > 0, row["short"]["protected"]) == (0, True, True)
     assert (found["kill_switch"]["active"], found["kill_switch"]["level"]) == (True, "halt")
+
+
+@pytest.mark.parametrize("how", ["alive", "dead"])
+def test_a_halt_before_is_no_excuse(home: Home, how: str) -> None:
+    daemon = held_and_quiet(home(minutes=3_000))
+    daemon.call("activate", level="halt", reason="only halt")
+    if how == "dead":
+        daemon.kill()
+    done = flatten(daemon, "--yes")
+    assert done.returncode == 0, (done.stdout, done.stderr, daemon.log[-2000:])
+    if how == "alive":
+        daemon.kill()
+    assert positions(daemon.fills()) == (0, 0)
+    assert (daemon.engaged()["reason"], daemon.engaged()["level"]) == ("only halt", "flatten")
 
 
 def test_without_yes_nothing_is_done(home: Home) -> None:

@@ -83,7 +83,7 @@ def test_a_hung_daemon_is_not_waited_for_and_obeys_when_it_wakes(home: Home) -> 
 def test_the_command_line_follows_until_flat(home: Home) -> None:
     daemon = held_and_quiet(home(minutes=3_000))
     asked = daemon.ctl("activate", "--reason", "done for today")
-    assert (asked.returncode, "flat" in asked.stdout, "1 legs closed" in asked.stdout) == (0, True, True), asked
+    assert (asked.returncode, "flat" in asked.stdout, "2 legs closed" in asked.stdout) == (0, True, True), asked
     assert daemon.ctl("status").returncode == 5
 
 
@@ -100,10 +100,10 @@ def open_house(tmp_path: Path) -> Iterator[Path]:
 
 
 ASK = """
-import json, os, sys
-os.setgroups([]); os.setgid({gid}); os.setuid({uid})
+import json, os, sys, _json
 from hedgegridd.control.client import Client, Unreachable
 from hedgegridd.control.protocol import Fault
+os.setgroups([]); os.setgid({gid}); os.setuid({uid})
 said = []
 for verb, params in json.loads(sys.argv[2]):
     try:
@@ -122,14 +122,12 @@ WRITES: list[tuple[str, dict[str, Any]]] = [
 ]  # fmt: skip
 
 
-def as_stranger(daemon: DaemonProcess, calls: list[tuple[str, dict[str, Any]]], gid: int = NOBODY) -> list[Any]:
-    """What user 65534 gets for its calls."""
-    program = ASK.format(uid=NOBODY, gid=gid)
+def as_stranger(daemon: DaemonProcess, calls: list[tuple[str, dict[str, Any]]]) -> list[Any]:
+    """What user 65534 gets for its calls. What it needs is imported before: it may not be able to read this checkout."""
+    program = ASK.format(uid=NOBODY, gid=NOBODY)
     env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
     words = [sys.executable, "-c", program, str(daemon.socket), json.dumps(calls)]
     done = subprocess.run(words, env=env, capture_output=True, text=True, timeout=60)
-    if done.returncode and "Permission" in done.stderr:
-        pytest.skip("this interpreter or this checkout cannot be read by another user")
     assert done.returncode == 0, done.stderr
     return list(json.loads(done.stdout))
 
@@ -161,9 +159,9 @@ def test_another_user_without_the_right_changes_nothing_and_is_told_the_sudo_lin
         daemon.start(speed="60")
         daemon.kill()
         words = ["--socket", str(daemon.socket), "--state-dir", str(daemon.state), "activate", "--reason", "let me"]
-        program = f"import os; os.setgroups([]); os.setgid({NOBODY}); os.setuid({NOBODY}); from hedgegridd.control.cli import main; main()"
+        program = f"import os, pwd, tomllib, _json; from hedgegridd.control import cli, offline; os.setgroups([]); os.setgid({NOBODY}); os.setuid({NOBODY})"
         env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
-        done = subprocess.run([sys.executable, "-c", program, *words], env=env, capture_output=True, text=True, timeout=60)
+        done = subprocess.run([sys.executable, "-c", f"{program}; cli.main()", *words], env=env, capture_output=True, text=True, timeout=60)
         assert done.returncode == 3, done
         assert "sudo" in done.stderr
         assert not daemon.kill_file.exists()
