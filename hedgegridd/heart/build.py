@@ -14,6 +14,7 @@ from hedgegridd.heart.account import Account
 from hedgegridd.heart.breakers import Guard, Panel, take_settings
 from hedgegridd.heart.desk import Desk
 from hedgegridd.heart.engine import Engine
+from hedgegridd.heart.remote import RemoteDesk, shared
 from hedgegridd.model import Mode
 from hedgegridd.plugins import equip
 

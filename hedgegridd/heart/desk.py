@@ -7,6 +7,7 @@ engine acts on a plan, through the gate.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from hedgegridd.heart.orders import Orders
@@ -57,6 +58,8 @@ def unpack(template: Any, data: Any) -> Any:
 class Desk:
     """One symbol's market, position, orders and strategy."""
 
+    thinking = False  # is its strategy being asked elsewhere? (heart.remote)
+
     def __init__(self, symbol: str, instrument: Instrument, strategy: Any, settings: Any, *, marks: bool, max_gap_ms: int) -> None:
         self.symbol, self.instrument, self.strategy, self.settings = symbol, instrument, strategy, settings
         self.carries_marks, self.max_gap_ms = marks, max_gap_ms
@@ -90,7 +93,7 @@ class Desk:
         self.ready = False
         self.wish = new_wish()
         self.wanted = new_wish()  # the wish less what may not rest now
-        self.signalled: list[tuple[Any, ...]] = []  # monitor mode: the wish journaled last
+        self.noted: list[tuple[Any, ...]] = []  # monitor mode: the wish journaled last
         self.withheld: list[tuple[int, int, int, int, str]] = []  # (leg, role, price, qty, why) of wished rungs that may not rest
         self.refusals: dict[tuple[int, int, int], Refusal] = {}
         self.resting = diff.new_resting(len(self.wish.leg))
@@ -116,6 +119,10 @@ class Desk:
     def held(self, leg: int) -> int:
         """Lots held on a leg."""
         return self.books.long_qty if leg == Leg.LONG else self.books.short_qty
+
+    def closing(self, leg: int) -> int:
+        """Lots of a leg that market orders on their way will close."""
+        return sum(order.qty - order.filled for order in self.orders.of(leg, Role.CLOSE))
 
     def entry(self, leg: int) -> float:
         """Average entry of a leg, float ticks."""
@@ -343,19 +350,18 @@ class Desk:
         bar = list(self.bar) if self.bar else None
         quote = list(self.quote) if self.quote else None
         refusals = [[*key, *refusal] for key, refusal in self.refusals.items()]
-        return {"books": list(self.books), "orders": self.orders.dump(), "state": pack(self.state), "bar": bar, "quote": quote,
-                "wish": [list(row) for row in rows(self.wish)], "refusals": refusals, **plain}  # fmt: skip
+        return {"books": list(self.books), "orders": self.orders.dump(), "strategy": self.strategy.name, "state": pack(self.state), "bar": bar,
+                "quote": quote, "wish": [list(row) for row in rows(self.wish)], "refusals": refusals, **plain}  # fmt: skip
 
     def load(self, data: dict[str, Any]) -> None:
         """From a checkpoint."""
         self.books = ledger.Books(*data["books"])
         self.orders.load(data["orders"])
-        self.state = unpack(self.state, data["state"])
+        if data["strategy"] == self.strategy.name:  # another strategy begins anew
+            self.state = unpack(self.state, data["state"])
         self.bar = Bar(*data["bar"]) if data["bar"] else None
         self.quote = Quote(*data["quote"]) if data["quote"] else None
-        self.wish.count[0] = len(data["wish"])
-        for i, row in enumerate(data["wish"]):
-            self.wish.leg[i], self.wish.role[i], self.wish.price[i], self.wish.qty[i] = row
+        put(self.wish, data["wish"])
         self.refusals = {(leg, role, price): Refusal(*refusal) for leg, role, price, *refusal in data["refusals"]}
         for name in self._PLAIN:
             value = data[name]
@@ -366,3 +372,10 @@ def rows(wish: Any) -> list[tuple[Any, ...]]:
     """The rungs of a wish as (leg, role, price, qty)."""
     columns: tuple[Array, ...] = (wish.leg, wish.role, wish.price, wish.qty)
     return list(zip(*(column[: wish.count[0]] for column in columns), strict=True))
+
+
+def put(wish: Any, wished: Sequence[Sequence[int]]) -> None:
+    """Overwrite a wish with these rungs: the inverse of `rows`."""
+    for row, (leg, role, price, qty) in enumerate(wished):
+        wish.leg[row], wish.role[row], wish.price[row], wish.qty[row] = leg, role, price, qty
+    wish.count[0] = len(wished)

@@ -22,6 +22,7 @@ from hedgegridd.heart.flatten import Flatten
 from hedgegridd.heart.gate import Gate
 from hedgegridd.heart.killswitch import KillSwitch
 from hedgegridd.heart.recovery import Recovery
+from hedgegridd.heart.remote import remote_desks
 from hedgegridd.heart.snapshot import picture, plain
 from hedgegridd.kernel.diff import Action
 from hedgegridd.model import Alert, Level, Mode, Moment, Order, OrderState, Role, Stopping, entry_side
@@ -73,6 +74,8 @@ class Engine:
         self.releasing = 0  # sync mark after which a deactivation becomes true
         self.sync_failed_at = 0
         self.asked_at = 0  # when a silent exchange was asked last
+        self.remotes = remote_desks(desks.values())
+        self.thinkers: dict[str, str] = {}  # foreign strategy -> the host that thinks for it
         self.questions: dict[int, tuple[str, str]] = {}  # question under way -> (host, breaker)
         self._question = 0
 
@@ -89,6 +92,8 @@ class Engine:
         HANDLERS[type(event)](self, event)
         self._risk()
         self._think()
+        if self.remotes:
+            self._consult()
         self._compare()
         self._protect()
         self._flatten()
@@ -257,6 +262,26 @@ class Engine:
             self.stirred.add(desk.symbol)
         self.thoughts.clear()
 
+    def _consult(self) -> None:
+        """Put its next moment to each foreign strategy that is free to think."""
+        for desk in self.remotes:
+            host = self.thinkers.get(desk.strategy.name)
+            if host and desk.strategy.idle:
+                self._question += 1
+                self.out.append(desk.strategy.ask(host, self._question, desk.state))
+
+    def hear_strategy(self, seq: int, said: Any, why: str = "") -> None:
+        """A foreign strategy answered, or (`why`) did not; an answer that nobody waits for is dropped."""
+        for desk in self.remotes:
+            if desk.strategy.asked == seq:
+                lost = desk.strategy.lost
+                if why:
+                    desk.strategy.miss(why)
+                else:
+                    desk.hear(said)
+                self.dirty = self.dirty or lost != desk.strategy.lost
+                self.stirred.add(desk.symbol)
+
     def _compare(self) -> None:
         hold = (self.gate.hold(), self.recovery.size_factor)
         if hold != self._last_hold:
@@ -275,7 +300,7 @@ class Engine:
     def _act_on(self, desk: Desk) -> None:
         """Turn wish against orders into intents: cancels, amends, places."""
         if self.mode == Mode.MONITOR:
-            self._signal(desk)
+            self._note_wish(desk)
             return
         hands_off = self._hands_off(desk)
         desk.shape(self.gate.holds(desk), hands_off, self.now)
@@ -294,11 +319,11 @@ class Engine:
             elif plan.action[i] == Action.PLACE:
                 self.place(desk, wanted.leg[row], wanted.role[row], wanted.price[row], plan.qty[i])
 
-    def _signal(self, desk: Desk) -> None:
+    def _note_wish(self, desk: Desk) -> None:
         """Monitor: what would have been wished is journaled whenever it changes (row 93), and nothing is ordered."""
         wished = rows(desk.wish)
-        if wished != desk.signalled:
-            desk.signalled = wished
+        if wished != desk.noted:
+            desk.noted = wished
             self.counts["signals"] += 1
             seen = desk.strategy.describe(desk.params, desk.state)
             self.write("signal", symbol=desk.symbol, regime=int(seen["regime"]), center=seen["center"], rungs=[list(row) for row in wished])
@@ -351,6 +376,13 @@ class Engine:
         assert order is not None
         return order
 
+    def close_leg(self, desk: Desk, leg: int) -> None:
+        """Close what a leg holds and is not being closed yet, in pieces of the largest market order."""
+        rest = desk.held(leg) - desk.closing(leg)
+        while rest > 0:
+            order = self.close(desk, leg, min(rest, desk.instrument.market_max_qty))
+            rest -= order.qty
+
     def ask_report(self) -> None:
         """Ask the exchange for its picture."""
         self.out.append(AskReport())
@@ -364,7 +396,7 @@ class Engine:
             if not (desk.books.long_qty or desk.books.short_qty):
                 continue
             for bare in protect.bare_legs(desk, self.config.protect.emergency_stop_pct, self._hands_off(desk)):
-                refused = desk.refusals.get((bare.leg, Role.STOP, bare.trigger))
+                refused = desk.refusals.get((bare.leg, Role.STOP if bare.trigger else Role.CLOSE, bare.trigger))
                 if refused is not None and self.now < refused.until:
                     continue
                 self.write("emergency_stop", symbol=desk.symbol, leg=int(bare.leg), trigger=bare.trigger)
@@ -372,12 +404,12 @@ class Engine:
 
     def _rescue(self, desk: Desk, bare: protect.Bare) -> None:
         """Put a stop under a bare leg, or close it where the market is already through."""
-        qty = desk.held(bare.leg)
         if bare.trigger:
-            self.place(desk, bare.leg, Role.STOP, bare.trigger, qty)
+            self.place(desk, bare.leg, Role.STOP, bare.trigger, desk.held(bare.leg))
         else:
-            self.close(desk, bare.leg, qty)
-        self.tell(notices.emergency_stop_placed, desk.symbol, bare.leg, bare.trigger * desk.instrument.tick_size)
+            self.close_leg(desk, bare.leg)
+        if not desk.thinking:  # a strategy that was just asked is about to name its own
+            self.tell(notices.emergency_stop_placed, desk.symbol, bare.leg, bare.trigger * desk.instrument.tick_size)
 
     def everything(self) -> list[tuple[str, int]]:
         """Every leg of every symbol."""
@@ -492,6 +524,7 @@ class Engine:
             "waiting": [list(row) for row in self.waiting],
             "question": self._question,
             "questions": [[seq, *whom] for seq, whom in self.questions.items()],
+            "thinkers": dict(self.thinkers),
         }
 
     def take_over(self, old: Engine) -> None:
@@ -525,4 +558,5 @@ class Engine:
         self._mark, self._question = data["mark"], data["question"]
         self.waiting = [(mark, symbol, name) for mark, symbol, name in data["waiting"]]
         self.questions = {seq: (host, name) for seq, host, name in data["questions"]}
+        self.thinkers = dict(data["thinkers"])
         self.dirty = False  # breakers had their look; a start and a reload give them another

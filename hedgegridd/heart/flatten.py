@@ -79,8 +79,7 @@ class Flatten:
 
     def _close(self, desk: Desk, leg: int, hands: Hands, now: int) -> None:
         """Close what is held and not being closed yet, in pieces of the largest market order."""
-        under_way = sum(order.qty - order.filled for order in desk.orders.of(leg, Role.CLOSE))
-        rest = desk.held(leg) - under_way
+        rest = desk.held(leg) - desk.closing(leg)
         if rest <= 0 or now < self.retry_at:
             return
         most = min(desk.instrument.market_max_qty, self._tranche(desk, leg))

@@ -71,8 +71,8 @@ def rejected(engine: Engine, event: Rejected) -> None:
         for flatten in engine.active():
             flatten.refused(engine.now)
         engine.out.append(AskReport())
-    elif order.role == Role.STOP and event.code == -2021:  # the market is through the stop already
-        engine.close(desk, order.leg, desk.held(order.leg))
+    elif event.code == -2021 and not desk.orders.of(order.leg, Role.STOP):  # the market is through the leg's only stop already
+        engine.close_leg(desk, order.leg)
     engine.moved(desk)
 
 

@@ -47,6 +47,9 @@ def started(engine: Engine, event: Started) -> None:
     engine.waiting.clear()
     engine.acks.clear()
     engine.questions.clear()
+    engine.thinkers.clear()
+    for remote in engine.remotes:
+        remote.strategy.begin(event.wall)
     engine.panel.candidates.clear()  # their hosts died with the last life: they come back with a hello
     engine.releasing = 0
     engine.gate.unsettled = "start-up: the exchange has not reported yet"
@@ -84,6 +87,8 @@ def timer(engine: Engine, timer: Timer) -> None:
     engine.dirty = True
     while engine.errors and engine.now - engine.errors[0] >= MINUTE_MS:
         engine.errors.popleft()
+    for desk in engine.remotes:
+        desk.strategy.look(timer.wall, desk.strategy.name in engine.thinkers)
     _look_for_operator(engine, timer.wall)
     _ask_the_silent(engine)
     if engine.gate.storage_failed and timer.wall - engine.sync_failed_at >= SYNC_RETRY_MS:
@@ -197,10 +202,12 @@ def _acknowledge(engine: Engine, mark: int, extra: dict[str, Any] | None) -> Non
 
 
 def answer(engine: Engine, answer: Answer) -> None:
-    """A host said what its breaker thinks; an answer to a question no longer asked is dropped."""
+    """A host said what its breaker or strategy thinks; an answer to a question no longer asked is dropped."""
     asked = engine.questions.pop(answer.seq, None)
     if asked is not None:
         engine.hear_host(*asked, heard(answer.value))
+    else:
+        engine.hear_strategy(answer.seq, answer.value)
 
 
 def missed(engine: Engine, missed: Missed) -> None:
@@ -208,6 +215,8 @@ def missed(engine: Engine, missed: Missed) -> None:
     asked = engine.questions.pop(missed.seq, None)
     if asked is not None:
         engine.hear_host(*asked, Verdict(error=missed.why))
+    else:
+        engine.hear_strategy(missed.seq, None, missed.why or "no answer")
 
 
 def plugin_changed(engine: Engine, event: PluginChanged) -> None:
@@ -223,7 +232,19 @@ def plugin_changed(engine: Engine, event: PluginChanged) -> None:
             missing = [need for need in event.needs if need not in engine.carries]
             if missing:
                 engine.panel.disarm(engine.panel.guards[name], f"the feed does not carry {', '.join(missing)}", engine.now)
+    if event.kind == "strategy" and event.state == "loaded":
+        _thinker(engine, event)
     engine.dirty = True
+
+
+def _thinker(engine: Engine, event: PluginChanged) -> None:
+    """From now on this host thinks; the version before it will not answer any more."""
+    for name in event.names:
+        engine.thinkers[name] = f"{event.file}@{event.sha256[:12]}"
+    for desk in engine.remotes:
+        if desk.strategy.name in event.names:
+            desk.strategy.forget()
+            desk.strategy.stuck = False
 
 
 HANDLERS: dict[type, Callable[[Engine, Any], None]] = {

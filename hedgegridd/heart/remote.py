@@ -138,7 +138,7 @@ def _wished(said: Any) -> list[Row]:
 
 def _seen(said: dict[str, Any]) -> dict[str, float]:
     """What the strategy says for people; a figure that is none is as if it had not been said."""
-    seen = UNSEEN | {key: float(value) for key, value in said.items() if key in UNSEEN and math.isfinite(value)}
+    seen = UNSEEN | {key: float(value) for key, value in said.items() if key in UNSEEN and value is not None and math.isfinite(value)}
     return seen if seen["regime"] in (-1, 0, 1) else seen | {"regime": 0.0}
 
 
@@ -213,7 +213,8 @@ class Remote:
     def hear(self, said: Any, state: Any, wish: Wish) -> Any:
         """Take in an answer; the next state. Nonsense is as good as no answer."""
         if isinstance(said, dict) and said.get("misfit") and state is not None:
-            return self._begin_anew(str(said["misfit"]))
+            self._begin_anew(str(said["misfit"]))
+            return None
         try:
             thought = understood(said)
         except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
@@ -272,16 +273,27 @@ class Remote:
 
     def dump(self) -> dict[str, Any]:
         """As JSON, for a checkpoint."""
-        moments = {"waiting": [list(one) for one in self.waiting], "current": None if self.current is None else list(self.current)}
-        return {**{name: getattr(self, name) for name in self._PLAIN}, **moments, "seen": dict(self.seen)}
+        current = None if self.current is None else _known(self.current)
+        moments = {"waiting": [_known(one) for one in self.waiting], "current": current}
+        return {**{name: getattr(self, name) for name in self._PLAIN}, **moments, "seen": _known(self.seen.values())}
 
     def load(self, data: dict[str, Any]) -> None:
         """From a checkpoint."""
         for name in self._PLAIN:
             setattr(self, name, data[name])
-        self.waiting = deque(Market(*one) for one in data["waiting"])
-        self.current = None if data["current"] is None else Market(*data["current"])
-        self.seen = dict(data["seen"])
+        self.waiting = deque(Market(*_unknown(one)) for one in data["waiting"])
+        self.current = None if data["current"] is None else Market(*_unknown(data["current"]))
+        self.seen = dict(zip(UNSEEN, _unknown(data["seen"]), strict=True))
+
+
+def _known(values: Iterable[Any]) -> list[Any]:
+    """Numbers for JSON, which knows no nan."""
+    return [None if value != value else value for value in values]
+
+
+def _unknown(values: Iterable[Any]) -> list[Any]:
+    """The inverse of `_known`."""
+    return [math.nan if value is None else value for value in values]
 
 
 def spend(wish: Wish, fill: Market) -> None:
@@ -328,7 +340,10 @@ class RemoteDesk(Desk):
         return self.guarded != before
 
     def shape(self, holds: tuple[str, str], hands_off: tuple[bool, bool], now: int) -> None:
-        """As every desk; besides, a held leg keeps the stop it has until the strategy names another."""
+        """As every desk; besides, nothing opens before the first answer, and a held leg keeps its stop until another is named."""
+        if not self.strategy.heard:
+            why = f"strategy {self.strategy.name} has not answered yet"
+            holds = (holds[0] or why, holds[1] or why)
         super().shape(holds, hands_off, now)
         wanted = rows(self.wanted)
         bare = [leg for leg in LEGS if self.held(leg) and not hands_off[leg] and not any(row[:2] == (leg, Role.STOP) for row in wanted)]

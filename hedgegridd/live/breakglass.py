@@ -12,6 +12,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,13 @@ def flatten(config: Config, registry: Registry, leg: str, state_dir: str, socket
     answered = _by_daemon(path, leg, config.flatten.deadline_seconds, say)
     if answered is not None:
         return answered
-    return _by_ourselves(config, registry, leg, state, env, say)
+    try:
+        return _by_ourselves(config, registry, leg, state, env, say)
+    except AlreadyRunning:
+        answered = _by_daemon(path, leg, config.flatten.deadline_seconds, say)  # one that was restarted meanwhile
+        if answered is None:
+            raise
+        return answered
 
 
 # --- a daemon that answers ------------------------------------------------------------------------------------------------
@@ -93,7 +100,11 @@ def _by_ourselves(config: Config, registry: Registry, leg: str, state: Path, env
             raise
         say(f"process {holder} holds the journal and does not answer: killing it ({held})")
         os.kill(holder, signal.SIGKILL)
-        _wait_gone(holder)
+    end = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < end:
+        with suppress(AlreadyRunning):  # its last thread lets the journal go
+            return asyncio.run(_close(config, registry, leg, state, env, say))
+        time.sleep(0.02)
     return asyncio.run(_close(config, registry, leg, state, env, say))
 
 
@@ -102,17 +113,6 @@ def _holder(state: Path) -> int | None:
         return int((state / "journal" / "lock").read_text())
     except (OSError, ValueError):
         return None
-
-
-def _wait_gone(pid: int) -> None:
-    for _ in range(200):
-        try:
-            os.kill(pid, 0)
-        except OSError:
-            return
-        if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
-            return
-        time.sleep(0.01)
 
 
 async def _close(config: Config, registry: Registry, leg: str, state: Path, env: Mapping[str, str], say: Say) -> int:

@@ -122,8 +122,8 @@ class PluginFolder:
             host.configure(settings)
 
     def rows(self) -> list[dict[str, str]]:
-        """The `plugins` rows of `status`."""
-        return [row for path, entry in sorted(self._entries.items()) for row in _rows(path, entry)]
+        """The `plugins` rows of `status`: what runs inside the daemon, then every foreign file."""
+        return self._registry.rows() + [row for path, entry in sorted(self._entries.items()) for row in _rows(path, entry)]
 
     def facts(self, host: str) -> list[dict[str, Any]]:
         """What a host's hello told: {kind, name, schema}, and a breaker's on_trip and needs."""

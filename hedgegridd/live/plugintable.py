@@ -22,14 +22,14 @@ PATIENCE_SECONDS = 20.0  # three deaths with their back-off, the slowest a hello
 def table(config_path: Path) -> list[dict[str, str]]:
     """Rows {name, kind, file, state, reason}: shipped files first, then the foreign ones. ConfigError where there is no configuration."""
     config, registry = load(config_path), load_shipped()
-    return registry.rows() + asyncio.run(_foreign(config, registry, plugin_folders(config, config_path)))
+    return asyncio.run(_rows(config, registry, plugin_folders(config, config_path)))
 
 
-async def _foreign(config: Config, registry: Registry, folders: list[Path]) -> list[dict[str, str]]:
-    """What the hosts say of the files in these folders, once each has said it."""
+async def _rows(config: Config, registry: Registry, folders: list[Path]) -> list[dict[str, str]]:
+    """The shipped files, and what the hosts say of those in the folders once each has said it."""
     files = {str(path) for folder in folders for path in plugin_files(folder)}
     if not files:
-        return []
+        return registry.rows()
     watched = PluginFolder(folders, lambda _event: None, asyncio.get_running_loop(), registry=registry, settings=plugin_tables(config),
                            deadline_seconds=config.daemon.plugin_deadline_seconds, memory_bytes=config.daemon.plugin_memory_mb << 20)  # fmt: skip
     watched.start()

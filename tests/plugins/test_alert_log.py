@@ -45,14 +45,19 @@ def test_it_registers_one_channel() -> None:
 
 
 def test_one_line_with_the_alerts_severity_and_fields(records: list[Any]) -> None:
-    alert_log.LogAlerts().send(notices.order_error(TIME, "BTCUSDT", "hg1", -4164, "min {notional}"))
+    alert_log.LogAlerts().send(notices.plugin_quarantined(TIME, "spread.py", "min {notional}"))
     (record,) = records
     assert record["message"] == (
-        "alert: Order refused: BTCUSDT -4164 (Time: 2025-01-15 14:23:45 UTC; Instrument: BTCUSDT; Order: hg1; Code: -4164; "
-        "Reason: min {notional})"
+        "alert: Plugin quarantined: spread.py (Time: 2025-01-15 14:23:45 UTC; File: spread.py; Why: min {notional}; "
+        "Action: asked no more; what it guarded counts as unknown)"
     )
     assert record["level"].name == "WARNING"
-    assert record["extra"] == {"rule": "order_error", "symbol": "BTCUSDT", "client_id": "hg1", "code": -4164, "reason": "min {notional}"}
+    assert record["extra"] == {"rule": "plugin_quarantined", "file": "spread.py", "reason": "min {notional}"}
+
+
+def test_what_the_log_tells_as_an_act_is_not_told_twice(records: list[Any]) -> None:
+    alert_log.LogAlerts().send(notices.order_error(TIME, "BTCUSDT", "hg1", -4164, "too small"))
+    assert not records
 
 
 def test_a_file_of_its_own(tmp_path: Path, records: list[Any]) -> None:

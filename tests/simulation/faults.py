@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import random
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from hedgegridd import codec
@@ -137,9 +137,11 @@ class Unreliable:
             if isinstance(event, Fill) and self.chance(self.rates.twice):
                 self.late.append(event)
 
-    def hang_up(self) -> None:
+    def hang_up(self, unheard: Iterable[Any]) -> None:
         """The listener died: of what was not heard only the money is told again, on the next connection."""
-        self.line = deque(event for event in self.line if isinstance(event, MONEY))
+        money = [event for event in (*unheard, *self.line) if isinstance(event, MONEY)]
+        self.line.clear()
+        self.line.extend(money)
         self.late.clear()
         self.stalled = 0
 
@@ -246,7 +248,7 @@ class World(Rig):
         if paper:
             other.exchange.restore(account_of(other.engine), last_seen(other.engine))
         else:
-            exchange.hang_up()
+            exchange.hang_up(self.inbox)
         other.segments, other.latch, other.disk_fails = self.segments, self.latch, self.disk_fails
         other.places, other.written, other.durable, other.ticket = self.places, self.written, self.written, self.ticket
         other.begin()
@@ -256,11 +258,7 @@ class World(Rig):
         """The first event of this life; the exchange tells again what money it could not tell, then answers."""
         time = self.engine.now
         self.inbox.append(Started(time, time, env, self.file(), ""))
-        if isinstance(self.exchange, Unreliable):
-            first = self.inbox.popleft()
-            self.exchange.stalled = 0
-            self.exchange.deliver()  # backfill: heard after Started, before any report
-            self.inbox.appendleft(first)
+        self.exchange.deliver()  # heard after Started, before any report
         self.drain()
 
 

@@ -91,13 +91,14 @@ class Storm:
 
     def _die(self) -> None:
         self.deaths += 1
+        self._ears()
+        self.asked.clear()
         old, paper = self.world, self.rng.random() < 0.5
         was = (old.engine.kill.active, old.engine.kill.level)
         self.world = old.reborn(paper=paper)
         self.world.after = self._check
         engine = self.world.engine
         assert (engine.kill.active, engine.kill.level) == was, "the kill switch is not as it was before the process died"
-        self.asked.clear()
         self._do(self.world.wake)
         assert engine.kill.active or not self.promised, "told 'active', and after a restart it is not"
 
@@ -112,8 +113,8 @@ class Storm:
                 self.promised = False
 
     def _say(self, verb: str, /, **params: Any) -> None:
+        self.asked[self.world.ticket + 1] = verb
         self.world.verb(verb, **params)
-        self.asked[self.world.ticket] = verb
 
     # --- acts -------------------------------------------------------------------------------------------------------
 

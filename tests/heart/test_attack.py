@@ -1,0 +1,525 @@
+"""Attacks on the kill path: races with the disk, odd words from hosts and people, refusals, faults. The heart must end shut, never open."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from typing import Any
+
+import pytest
+from rig import MINUTE, NO_FILE, REGISTRY, START, Rig, check, config_of, steady
+
+from hedgegridd.heart.breakers import Guard, heard, judge
+from hedgegridd.heart.build import build
+from hedgegridd.heart.effects import Place, Reply
+from hedgegridd.model import (
+    Answer,
+    Bar,
+    DiskFailed,
+    Durable,
+    Fill,
+    FundingPaid,
+    KillFile,
+    Leg,
+    Measure,
+    OrderState,
+    PluginChanged,
+    Rejected,
+    Role,
+    Snapshot,
+    Stopping,
+    Trip,
+    Verb,
+)
+
+
+class SlowDisk(Rig):
+    """A disk that answers only when it is told to: what lies between an event and its durability can be attacked."""
+
+    slow = False
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.syncs: deque[Any] = deque()
+
+    def _sync(self, effect: Any) -> None:
+        if self.slow:
+            self.syncs.append(effect)
+        else:
+            super()._sync(effect)
+
+    def settle(self, failure: str = "") -> None:
+        """The disk did the oldest thing asked of it, or failed at it."""
+        effect = self.syncs.popleft()
+        if failure:
+            self.take(DiskFailed(self.engine.now, effect.mark, failure))
+            return
+        if effect.latch is not None:
+            self.latch = effect.latch
+        self.take(Durable(self.engine.now, effect.mark))
+
+
+def openers(rig: Rig) -> list[Any]:
+    return [order for order in rig.sent if order.role == Role.ENTRY]
+
+
+def halted() -> SlowDisk:
+    """A grid that was stopped at halt and has nothing left to do."""
+    rig = steady(SlowDisk().start())
+    reply = rig.verb("activate", reason="drill", level="halt")
+    assert reply is not None and reply.result is not None and rig.engine.kill.phase == "idle"
+    rig.slow = True
+    return rig
+
+
+def holding(**tables: Any) -> SlowDisk:
+    """A grid that holds a long leg, its stop resting."""
+    rig = steady(SlowDisk(config_of(**tables) if tables else None).start())
+    price = rig.desk().bar.close
+    for _ in range(30):
+        price -= 800
+        rig.bars([price])
+        if rig.desk().held(Leg.LONG):
+            break
+    assert rig.desk().held(Leg.LONG) and rig.resting(Role.STOP)
+    return rig
+
+
+# --- a deactivation and what comes in its way -----------------------------------------------------------------------------
+
+
+def test_a_kill_file_written_while_the_switch_is_let_go_wins() -> None:
+    rig = halted()
+    assert rig.verb("deactivate", reason="all fine") is None
+    rig.take(KillFile(rig.engine.now, True, "halt", "another hand"))
+    while rig.syncs:
+        rig.settle()
+    reply = rig.replies[rig.ticket]
+    assert rig.engine.kill.active and rig.latch is not None and rig.latch["active"]
+    assert reply.result is None and "another hand" in reply.refusal
+
+
+def test_an_unreadable_file_while_the_switch_is_let_go_wins() -> None:
+    rig = halted()
+    rig.verb("deactivate", reason="all fine")
+    rig.take(KillFile(rig.engine.now, None))
+    while rig.syncs:
+        rig.settle()
+    assert rig.engine.kill.active and rig.latch is not None and rig.latch["active"] and rig.replies[rig.ticket].result is None
+
+
+def test_the_same_reason_again_while_the_switch_is_let_go_wins() -> None:
+    rig = halted()
+    rig.verb("deactivate", reason="all fine")
+    let_go = rig.ticket
+    rig.verb("activate", reason="drill", level="halt")
+    while rig.syncs:
+        rig.settle()
+    assert rig.engine.kill.active and rig.latch is not None and rig.latch["active"]
+    assert rig.replies[let_go].result is None
+    assert rig.replies[rig.ticket].result is not None and rig.replies[rig.ticket].result["active"]  # type: ignore[index]
+
+
+def test_a_deactivation_that_the_disk_refuses_is_refused() -> None:
+    rig = halted()
+    rig.verb("deactivate", reason="all fine")
+    rig.settle("no space left")
+    reply = rig.replies[rig.ticket]
+    assert rig.engine.kill.active
+    assert reply.result is None and "no space left" in reply.refusal
+    assert rig.of("kill")[-1]["active"], "the journal's last word on the kill switch must not be a release that never was"
+    rig.slow = False
+    while rig.syncs:
+        rig.settle()
+    rig.timer(2)
+    assert rig.latch is not None and rig.latch["active"]
+
+
+def test_nothing_writes_an_engaged_file_over_a_release() -> None:
+    rig = halted()
+    rig.engine.gate.storage_failed = "an earlier failure"
+    rig.verb("deactivate", reason="all fine")
+    rig.timer(5)
+    while rig.syncs:
+        rig.settle()
+    assert rig.latch is not None and rig.engine.kill.active == rig.latch["active"]
+
+
+def test_durable_is_said_of_the_sync_that_covers_the_kill() -> None:
+    rig = steady(SlowDisk().start())
+    rig.slow = True
+    rig.bars([497_000])  # openers wait for the disk
+    waiting = len(rig.syncs)
+    rig.verb("activate", reason="drill")
+    for _ in range(waiting):
+        rig.settle()
+    if waiting:
+        assert not rig.engine.kill.durable
+    while rig.syncs:
+        rig.settle()
+    assert rig.engine.kill.durable
+
+
+def test_openers_that_wait_for_the_disk_die_with_the_kill() -> None:
+    rig = SlowDisk().start()
+    rig.slow = False
+    rig.bars([500_000 + (i % 3) * 10 for i in range(20)])
+    rig.slow = True
+    rig.bars([500_000 + (i % 3) * 10 for i in range(40)])
+    assert rig.syncs and any(order.state == OrderState.PENDING for order in rig.resting(Role.ENTRY))
+    before = len(openers(rig))
+    rig.verb("activate", reason="drill", level="halt")
+    assert not [order for order in rig.resting(Role.ENTRY) if order.state == OrderState.PENDING]
+    while rig.syncs:
+        rig.settle()
+    assert len(openers(rig)) == before and rig.engine.kill.phase == "idle"
+
+
+def test_a_stop_ends_though_the_disk_holds_openers_back() -> None:
+    rig = SlowDisk().start()
+    rig.bars([500_000 + (i % 3) * 10 for i in range(20)])
+    rig.slow = True
+    rig.bars([500_000 + (i % 3) * 10 for i in range(40)])
+    assert rig.syncs
+    rig.take(Stopping(rig.engine.now, False, "SIGTERM"))
+    assert rig.finished is not None
+
+
+# --- legs without a stop --------------------------------------------------------------------------------------------------
+
+
+class Refusing:
+    """An exchange that refuses some orders, behind which is the real one."""
+
+    def __init__(self, rig: Rig, refuse: Any, code: int) -> None:
+        self.inner, self.refuse, self.code, self.rig, self.seen = rig.exchange, refuse, code, rig, 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+    def place(self, orders: Any) -> None:
+        for order in orders:
+            if self.refuse(order):
+                self.seen += 1
+                assert self.seen < 50, "a storm of orders"
+                self.rig.inbox.append(Rejected(order.client_id, self.rig.engine.now, self.code, "no"))
+            else:
+                self.inner.place((order,))
+
+
+def bare(rig: Rig) -> None:
+    """Another hand withdraws every stop."""
+    rig.exchange.cancel(rig.resting(Role.STOP))
+
+
+def test_a_leg_whose_stops_are_refused_is_closed() -> None:
+    rig = holding()
+    rig.exchange = Refusing(rig, lambda order: order.role == Role.STOP, -4120)
+    bare(rig)
+    for _ in range(10):
+        rig.timer(1)
+    assert not rig.desk().held(Leg.LONG), "a leg that nobody will protect must be closed"
+    assert rig.exchange.seen < 12
+    check(rig)
+
+
+def test_a_close_that_is_refused_is_no_storm() -> None:
+    rig = holding()
+    rig.exchange = Refusing(rig, lambda order: order.role in (Role.STOP, Role.CLOSE), -4131)
+    bare(rig)
+    for _ in range(5):
+        rig.timer(1)
+    assert rig.exchange.seen < 20
+
+
+def test_a_rescue_closes_in_pieces_that_the_exchange_takes() -> None:
+    rig = holding()
+    desk = rig.desk()
+    most = max(1, desk.held(Leg.LONG) // 3)
+    desk.instrument = desk.instrument._replace(market_max_qty=most)
+    pit = rig.exchange.pits["BTCUSDT"]
+    pit.terms = pit.terms._replace(instrument=desk.instrument)
+    rig.exchange = Refusing(rig, lambda order: order.role == Role.STOP, -2021)
+    bare(rig)
+    rig.timer(1)
+    assert not desk.held(Leg.LONG)
+    assert all(order.qty <= most for order in rig.sent if order.role == Role.CLOSE)
+
+
+def test_no_more_is_closed_than_is_held() -> None:
+    """A stop is refused as triggered while a flatten's close is on its way."""
+    rig = holding()
+    desk = rig.desk()
+    held = desk.held(Leg.LONG)
+    stop = rig.resting(Role.STOP)[0]
+    quiet = Refusing(rig, lambda order: False, 0)
+    quiet.inner = type("Deaf", (), {"place": lambda self, orders: None, "cancel": lambda self, orders: None, "report": lambda self: None})()
+    rig.exchange = quiet
+    rig.verb("activate", reason="drill")
+    rig.take(Rejected(stop.client_id, rig.engine.now, -2021, "would trigger"))
+    desk.orders.open.pop(stop.client_id, None)
+    asked = sum(order.qty for order in rig.sent if order.role == Role.CLOSE and order.leg == Leg.LONG)
+    assert asked == held
+
+
+# --- words that make no sense -----------------------------------------------------------------------------------------------
+
+NONSENSE: list[Any] = [
+    {"measure": ["x", 5.0, "bps", ""]},
+    {"measure": [None, 5.0, "bps", ""]},
+    {"measure": [1.0, "y", "bps", ""]},
+    {"measure": [math.nan, 5.0, "bps", ""]},
+    {"measure": [True, 5.0, "bps", ""]},
+    {"measure": {"value": 1}},
+    {"measure": [[1], [2], 3, 4]},
+    {"trip": ["bad", "1.0", 5.0, None]},
+    {"trip": ["bad", 1.0, {"a": 1}, 3]},
+    {"trip": ["bad", 1.0, 5.0, 9]},
+    {"trip": ["bad", 1.0, 5.0, "halt"]},
+    {"trip": "halt"},
+    {"trip": 5},
+    {"error": ["x"]},
+    [],
+    None,
+    "fine",
+    7,
+]
+
+
+@pytest.mark.parametrize("said", NONSENSE, ids=repr)
+def test_a_host_that_talks_nonsense_costs_nothing_but_itself(said: Any) -> None:
+    rig = steady(Rig().start())
+    sha = "a" * 64
+    rig.take(PluginChanged(rig.engine.now, "/p/breaker_x.py", sha, "breaker", ("x",), "loaded", "", ("flatten",), ()))
+    value = {"trip": None, "measure": None, "unknown": "", "error": "", **said} if isinstance(said, dict) else said
+    ask = rig.asked[-1]
+    rig.take(Answer(rig.engine.now, ask.host, ask.seq, value))
+    guard = rig.engine.panel.guards["x"]
+    assert guard.state != "armed", guard
+    guard.row()
+    rig.bars([500_000])
+    assert not rig.engine.kill.active
+
+
+def snapshot(rig: Rig) -> Snapshot:
+    from hedgegridd.heart.snapshot import picture
+
+    return picture(rig.engine)
+
+
+class Says:
+    """A breaker that measures what it was given."""
+
+    name, on_trip = "says", "halt"
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def measure(self, _: Snapshot) -> Any:
+        return self.value
+
+
+def test_not_a_number_is_unknown_never_fine() -> None:
+    verdict = judge(Says(Measure(math.nan, 5.0, "%")), snapshot(Rig().start()))
+    assert verdict.unknown or verdict.error
+    assert judge(Says(Measure("1", 5.0, "%")), snapshot(Rig().start())).error  # type: ignore[arg-type]
+    assert heard({"trip": None, "measure": [math.nan, 5.0, "%", ""], "unknown": "", "error": ""}).trip is None
+    assert judge(Says(Measure(math.inf, 5.0, "%")), snapshot(Rig().start())).trip is not None
+
+
+class Broken:
+    name, on_trip = "broken", "warn"
+
+    def check(self, snapshot: Snapshot) -> Trip | None:
+        raise ZeroDivisionError("our own fault")
+
+
+def test_a_shipped_breaker_that_raises_is_blind_not_content() -> None:
+    """Pain 11: the kill switch itself threw and trading went on."""
+    rig = steady(Rig().start())
+    rig.engine.panel.add(Guard("broken", "breaker_broken.py", Broken(), "s", grace_ms=30_000))
+    rig.timer(1)
+    assert "broken" in rig.engine.gate.hold()
+    rig.timer(40)
+    assert rig.engine.kill.active and rig.engine.kill.source == "breaker.broken"
+
+
+ODD: list[tuple[str, dict[str, Any]]] = [
+    ("activate", {"reason": 5, "level": 7}),
+    ("activate", {"reason": "x", "level": ["halt"]}),
+    ("activate", {}),
+    ("activate", {"reason": "   "}),
+    ("flatten", {"reason": "r", "symbol": ["BTCUSDT"]}),
+    ("flatten", {"reason": "r", "symbol": {"a": 1}}),
+    ("flatten", {"reason": "r", "leg": ["long"]}),
+    ("flatten", {"leg": "long"}),
+    ("throttle", {"factor": math.nan}),
+    ("throttle", {"factor": "1"}),
+    ("throttle", {"factor": True}),
+    ("throttle", {"factor": 0.5, "symbol": 3}),
+    ("pause", {"leg": "sideways"}),
+    ("resume", {"symbol": "x" * 100_000}),
+    ("breakers.arm", {"name": ["drawdown"], "reason": "r"}),
+    ("breakers.reset", {"name": None, "reason": "r"}),
+    ("breakers.disarm", {"name": "drawdown"}),
+    ("deactivate", {"reason": {}}),
+    ("no.such.verb", {}),
+]
+
+
+@pytest.mark.parametrize(("name", "params"), ODD, ids=repr)
+def test_an_odd_verb_is_refused(name: str, params: dict[str, Any]) -> None:
+    rig = steady(Rig().start())
+    reply = rig.verb(name, **params)
+    assert isinstance(reply, Reply) and reply.result is None and reply.refusal
+    assert not rig.engine.kill.active and not rig.engine.active()
+
+
+# --- limits and numbers that are none ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("field", ["equity", "mark"])
+def test_the_gate_lets_nothing_through_on_numbers_that_are_none(field: str) -> None:
+    rig = holding()
+    desk, gate = rig.desk(), rig.engine.gate
+    assert not gate.refuse(desk, Leg.SHORT, desk.bar.close + 50_000, 2)
+    if field == "equity":
+        rig.engine.account.net["BTCUSDT"] = math.nan
+    else:
+        desk.mark = math.nan
+    assert gate.refuse(desk, Leg.LONG, desk.bar.close - 50_000, 2)
+
+
+# --- faults ------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_strategy_that_fails_stops_its_symbol_and_keeps_its_stops() -> None:
+    rig = holding()
+    desk = rig.desk()
+    real = desk.strategy
+
+    class Faulty:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(real, name)
+
+        def step(self, params: Any, state: Any, market: Any, wish: Any) -> Any:
+            wish.count[0] = 0
+            raise ValueError("cannot convert float NaN to integer")
+
+    stops, profits = rig.resting(Role.STOP), rig.resting(Role.TAKE_PROFIT)
+    desk.strategy = Faulty()
+    rig.bars([desk.bar.close])
+    assert desk.halted and "NaN" in desk.halted
+    assert not rig.resting(Role.ENTRY)
+    assert [o.client_id for o in rig.resting(Role.STOP)] == [o.client_id for o in stops]
+    assert [o.client_id for o in rig.resting(Role.TAKE_PROFIT)] == [o.client_id for o in profits]
+    assert any(alert.rule == "system_error" for alert in rig.alerts)
+    told = len(rig.alerts)
+    rig.bars([desk.bar.close] * 3)
+    assert len(rig.alerts) == told, "told once"
+    desk.strategy = real
+    rig.verb("resume")
+    rig.bars([desk.bar.close + (i % 3) * 10 for i in range(60)])
+    assert not desk.halted and rig.resting(Role.ENTRY) and rig.resting(Role.STOP)
+    check(rig)
+
+
+def test_a_fill_of_a_symbol_we_do_not_trade_is_told_not_fatal() -> None:
+    rig = steady(Rig().start())
+    rig.take(Fill("DOGEUSDT", rig.engine.now, 0, 1, 10, 5, 0.0, False, "", "1", "t1"))
+    rig.take(FundingPaid("DOGEUSDT", rig.engine.now, 0, 1.0))
+    assert any("DOGEUSDT" in alert.text for alert in rig.alerts)
+
+
+def test_a_leg_is_never_less_than_nothing() -> None:
+    """A closing fill whose opening one was never heard of."""
+    rig = steady(Rig().start())
+    rig.take(Fill("BTCUSDT", rig.engine.now, 0, -1, 500_000, 5, 0.0, False, "", "1", "t1"))
+    assert rig.desk().held(Leg.LONG) == 0 and rig.desk().halted
+    check(rig)
+
+
+# --- baselines ---------------------------------------------------------------------------------------------------------------
+
+
+def test_resetting_the_drawdown_leaves_the_session_s_loss_alone() -> None:
+    rig = steady(Rig().start())
+    account = rig.engine.account
+    account.net["BTCUSDT"] = 500.0
+    account.mark("BTCUSDT", 500.0, 0.0)
+    account.mark("BTCUSDT", -300.0, 0.0)
+    start = account.session.start
+    rig.verb("breakers.reset", name="drawdown", reason="tested")
+    assert account.session.start == start and account.session.peak == account.equity
+    rig.verb("breakers.reset", name="session_loss", reason="tested")
+    assert account.session.start == account.equity
+
+
+def test_the_operator_s_switch_works_again_after_a_deactivation() -> None:
+    rig = steady(Rig(config_of(dead_mans_switch={"enabled": True, "timeout_minutes": 10, "warning_minutes": 2})).start())
+    rig.timer(700)
+    assert rig.engine.kill.active and rig.engine.kill.source == "dead_mans_switch"
+    rig.bars([500_000] * 3)
+    reply = rig.verb("deactivate", reason="I am here")
+    assert reply is not None and reply.result is not None, reply
+    rig.timer(700)
+    assert rig.engine.kill.active, "it acts every time, not once in a life"
+
+
+# --- configuration and state ------------------------------------------------------------------------------------------------
+
+
+def test_what_the_configuration_disarmed_it_may_arm_again() -> None:
+    rig = steady(Rig(config_of(breaker={"stale_data": {"enabled": False}})).start())
+    assert rig.engine.panel.guards["stale_data"].state == "disarmed"
+    again = build(config_of(), REGISTRY, carries=rig.carries, cadence_ms=MINUTE)
+    again.take_over(rig.engine)
+    assert again.panel.guards["stale_data"].state == "armed"
+    back = build(rig.config, REGISTRY, carries=rig.carries, cadence_ms=MINUTE)
+    back.take_over(again)
+    assert back.panel.guards["stale_data"].state == "disarmed"
+
+
+def test_a_person_s_disarming_outlives_configurations() -> None:
+    rig = steady(Rig().start())
+    rig.verb("breakers.disarm", name="drawdown", reason="I know")
+    again = build(config_of(), REGISTRY, carries=rig.carries, cadence_ms=MINUTE)
+    again.take_over(rig.engine)
+    assert again.panel.guards["drawdown"].state == "disarmed"
+
+
+def test_a_reload_keeps_the_flatten_s_reply() -> None:
+    rig = holding()
+    rig.exchange = Refusing(rig, lambda order: order.role == Role.CLOSE, -1008)
+    assert rig.verb("flatten", reason="drill") is None
+    again = build(config_of(), REGISTRY, carries=rig.carries, cadence_ms=MINUTE)
+    again.take_over(rig.engine)
+    rig.exchange, rig.engine = rig.exchange.inner, again
+    for _ in range(10):
+        rig.timer(1)
+    assert rig.replies[rig.ticket].result is not None and rig.replies[rig.ticket].result["status"] == "flat"  # type: ignore[index]
+
+
+def test_a_kill_file_s_words_are_bounded() -> None:
+    rig = steady(Rig().start())
+    rig.take(KillFile(rig.engine.now, True, "", "x" * 60_000))
+    for i in range(200):
+        rig.verb("activate", reason=f"{i} " + "y" * 900)
+    import json
+
+    assert len(json.dumps(rig.engine.kill.as_file())) < 32_000
+    assert rig.engine.kill.reason.startswith("xxx")
+
+
+def test_started_twice_is_one_flatten() -> None:
+    rig = holding()
+    rig.exchange = Refusing(rig, lambda order: order.role == Role.CLOSE, -1008)
+    rig.verb("activate", reason="drill")
+    again = rig.restarted(file=KillFile(START, True, "flatten", "drill"))
+    assert len([f for f in again.engine.flattens if f.by_kill]) == 1 and not again.engine.held_legs()
+
+
+def test_live_on_an_empty_state_with_a_position_is_halted() -> None:
+    assert Place and Bar and Verb and NO_FILE  # names of the rig's words
+
+
