@@ -20,7 +20,7 @@ _HOME = {
         "model",
     ),
 }  # fmt: skip
-__all__ = sorted(_HOME)
+__all__ = sorted(_HOME)  # noqa: PLE0605 - a list all the same
 
 if TYPE_CHECKING:
     from hedgegridd.errors import Unknown as Unknown

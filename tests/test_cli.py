@@ -148,8 +148,14 @@ def test_plugins_lists_what_is_shipped() -> None:
 def test_plugins_says_of_each_foreign_file_whether_and_why_not(tmp_path: Path) -> None:
     folder = tmp_path / "mine"
     folder.mkdir(mode=0o755)
-    files = {"breaker_good": SPREAD, "breaker_open": SPREAD.replace("spread", "open"), "breaker_raises": "1 / 0",
-             "breaker_exits": "import os; os._exit(0)", "breaker_none": "x = 1", "breaker_taken": SPREAD.replace("spread", "order_errors")}  # fmt: skip
+    files = {
+        "breaker_good": SPREAD,
+        "breaker_open": SPREAD.replace("spread", "open"),
+        "breaker_raises": "1 / 0",
+        "breaker_exits": "import os; os._exit(0)",
+        "breaker_none": "x = 1",
+        "breaker_taken": SPREAD.replace("spread", "order_errors"),
+    }
     for name, text in files.items():
         (folder / f"{name}.py").write_text(text)
         (folder / f"{name}.py").chmod(0o644)

@@ -84,6 +84,7 @@ FENCES = {
     "hedgegridd/plugins.py::load_shipped",
     "hedgegridd/control/server.py::*",
     "hedgegridd/heart/breakers.py::judge",
+    "hedgegridd/heart/desk.py::think",
     "hedgegridd/live/alerts.py::*",
     "hedgegridd/live/log.py::*",
     "hedgegridd/live/pluginchild.py::load",
@@ -101,7 +102,7 @@ BUILDERS = {
 #: Who performs them. research/ has a shell of its own around the same heart, on the paper exchange.
 PERFORMERS = ("hedgegridd/live/daemon.py", "hedgegridd/research/*")
 
-MOST_LINES_OF_A_FUNCTION, MOST_LINES_OF_A_MODULE = 60, 560
+MOST_LINES_OF_A_FUNCTION, MOST_LINES_OF_A_MODULE = 60, 600
 USUAL_FUNCTION, USUAL_MODULE = 45, 400
 
 
@@ -234,7 +235,8 @@ def test_thought_and_judgement_touch_nothing(name: str) -> None:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
             assert node.func.id not in ("open", "print", "input", "exec", "eval"), f"{name}:{node.lineno} calls {node.func.id}"
         if isinstance(node, ast.Attribute):
-            assert node.attr not in ("now", "utcnow", "today") or ast.unparse(node.value) in ("self", "engine"), f"{name}:{node.lineno}: a clock"
+            own = ast.unparse(node.value) in ("self", "engine")
+            assert own or node.attr not in ("now", "utcnow", "today"), f"{name}:{node.lineno}: a clock"
 
 
 # --- one door -------------------------------------------------------------------------------------------------------------
@@ -294,7 +296,9 @@ def test_an_opener_passes_the_gate_twice() -> None:
 def test_only_the_shell_opens_an_exchange() -> None:
     """`exchange_of` makes one: start-up, and the rooms that have a heart of their own to feed."""
     users = {shown(path) for path in sources() if "exchange_of(" in path.read_text()}
-    strangers = [path for path in users - {"hedgegridd/heart/build.py", "hedgegridd/live/start.py"} if not path.startswith("hedgegridd/research/")]
+    strangers = [
+        path for path in users - {"hedgegridd/heart/build.py", "hedgegridd/live/start.py"} if not path.startswith("hedgegridd/research/")
+    ]
     assert not strangers
 
 

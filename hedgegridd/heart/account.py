@@ -77,15 +77,21 @@ class Account:
             self.day.scale(factor)
 
     def rebase_session(self, time: int) -> Baseline:
-        """Start the session anew at today's equity; answers the old one, for the journal."""
-        old, equity = self.session, self.equity
-        self.session = Baseline(time, equity, equity)
+        """Start the session anew at today's equity, its peak stays; answers the old one, for the journal."""
+        old = self.session
+        self.session = Baseline(time, self.equity, old.peak)
         return old
 
     def rebase_day(self) -> Baseline:
-        """Let the day start at today's equity; answers the old one, for the journal."""
-        old, equity = self.day, self.equity
-        self.day = Baseline(old.since, equity, equity)
+        """Let the day start at today's equity, its peak stays; answers the old one, for the journal."""
+        old = self.day
+        self.day = Baseline(old.since, self.equity, old.peak)
+        return old
+
+    def rebase_peaks(self) -> Baseline:
+        """Measure drawdowns from today's equity, the starts stay; answers the old session, for the journal."""
+        old, equity = self.session, self.equity
+        self.session, self.day = Baseline(old.since, old.start, equity), Baseline(self.day.since, self.day.start, equity)
         return old
 
     def drawdown(self) -> float:

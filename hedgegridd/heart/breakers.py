@@ -34,7 +34,26 @@ def judge(breaker: Any, snapshot: Snapshot) -> Verdict:
         return Verdict(error=f"check() returned {type(trip).__name__}, expected Trip or None")
     if measure is not None and not isinstance(measure, Measure):
         return Verdict(error=f"measure() returned {type(measure).__name__}, expected Measure")
-    return Verdict(trip, measure)
+    return believed(trip, measure)
+
+
+def believed(trip: Trip | None, measure: Measure | None) -> Verdict:
+    """Only numbers pass as numbers. A trip counts whatever its figures; a measure without a value is unknown, never fine (law 7)."""
+    if trip is not None:
+        trip = trip._replace(reason=str(trip.reason), value=number(trip.value), threshold=number(trip.threshold))
+    if measure is None:
+        return Verdict(trip)
+    value, threshold = number(measure.value), number(measure.threshold)
+    if value is not None and threshold is not None:
+        return Verdict(trip, Measure(value, threshold, str(measure.unit), str(measure.reason)))
+    if trip is not None:
+        return Verdict(trip)
+    return Verdict(unknown=f"it measured {measure.value!r:.40} of {measure.threshold!r:.40}, expected two numbers")
+
+
+def number(value: Any) -> float | None:
+    """The value, if it is a number that can be compared."""
+    return value if isinstance(value, int | float) and not isinstance(value, bool) and value == value else None
 
 
 # --- the panel ----------------------------------------------------------------------------------------------------------
@@ -72,6 +91,7 @@ class Guard:
     trusted: bool = True  # a foreign breaker nobody armed by hand acts at most at halt in live
     first: bool = False  # never armed before: a breach on the first look is held back as would_trip
     inputs: dict[str, Any] | None = None  # the snapshot that tripped it, for `explain`
+    switched_off: str = ""  # why the configuration keeps it out of force
 
     @property
     def fraction(self) -> float | None:
@@ -160,10 +180,10 @@ class Panel:
             if not guard.disarmed_until or now < guard.disarmed_until:
                 return None
             guard.state, guard.why, guard.disarmed_until = "armed", "", 0
-        if verdict.error:
+        if verdict.error and guard.breaker is None:
             return self._broken(guard, verdict.error, now)
-        if verdict.unknown:
-            return self._unknown(guard, verdict.unknown, now)
+        if verdict.error or verdict.unknown:  # a shipped breaker that raises is blind, and nobody else looks in its place
+            return self._unknown(guard, verdict.unknown or verdict.error, now)
         guard.unknown_since = 0
         self._read(guard, verdict)
         if verdict.trip is not None:
@@ -307,6 +327,15 @@ class Panel:
         self.guards = dict(sorted(self.guards.items()))
         self.candidates = {name: self._loaded(Guard(name, kept["file"]), kept) for name, kept in data["candidates"].items()}
 
+    def reconfigured(self, old: Panel) -> None:
+        """What the configuration switched off, or on again, since `old`; what a person disarmed stays so."""
+        for name, guard in self.guards.items():
+            before = old.guards[name].switched_off if name in old.guards else guard.switched_off
+            if guard.switched_off and not before:
+                self.disarm(guard, guard.switched_off, 0)
+            elif before and not guard.switched_off and guard.why == before:
+                self.reset(guard, 0)
+
     @staticmethod
     def _loaded(guard: Guard, kept: dict[str, Any]) -> Guard:
         for key, value in kept.items():
@@ -320,8 +349,10 @@ def heard(said: Any) -> Verdict:
         if said["error"] or said["unknown"]:
             return Verdict(unknown=str(said["unknown"] or ""), error=str(said["error"] or ""))
         trip, measure = said["trip"], said["measure"]
-        level = Level(trip[3]) if trip and trip[3] is not None else None
-        return Verdict(Trip(str(trip[0]), trip[1], trip[2], level) if trip else None, Measure(*measure) if measure else None)
+        if trip is not None:
+            reason, value, threshold, level = trip
+            trip = Trip(reason, value, threshold, None if level is None else Level(level))
+        return believed(trip, None if measure is None else Measure(*measure))
     except (KeyError, TypeError, ValueError, IndexError) as error:
         return Verdict(error=f"the host's answer makes no sense: {error!r}")
 

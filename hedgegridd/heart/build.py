@@ -7,20 +7,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from hedgegridd.settings import fill_settings
 from hedgegridd.config import own
 from hedgegridd.errors import ConfigError, PluginError, Problem
 from hedgegridd.heart.account import Account
 from hedgegridd.heart.breakers import Guard, Panel, take_settings
 from hedgegridd.heart.desk import Desk
 from hedgegridd.heart.engine import Engine
-from hedgegridd.heart.remote import RemoteDesk, shared
+from hedgegridd.heart.remote import Remote, RemoteDesk, shared
 from hedgegridd.model import Mode
 from hedgegridd.plugins import equip
+from hedgegridd.settings import fill_settings
 
 
 def build(config: Any, registry: Any, *, carries: frozenset[str], cadence_ms: int) -> Engine:
-    """An engine with one desk an instrument and every shipped breaker on its panel.
+    """An engine with one desk an instrument and every shipped breaker on its panel; a strategy that is not shipped thinks elsewhere.
 
     `carries` says what the feed brings (bars, marks, quotes, trades, funding, volume, index): a breaker that needs what it
     does not bring is disarmed with that reason. Raises ConfigError with every problem in the instruments' and breakers' tables.
@@ -47,22 +47,25 @@ def _desks(config: Any, registry: Any, carries: frozenset[str], problems: list[P
     desks = {}
     for position, item in enumerate(config.instrument):
         where = f"instrument[{position}]"
-        plugin = registry.strategies.get(item.strategy)
-        if plugin is None or plugin.thing is None:
-            known = ", ".join(name for name, found in registry.strategies.items() if found.thing is not None)
-            problems.append(Problem(f"{where}.strategy", item.strategy, f"one of the strategies loaded: {known}"))
-            continue
-        strategy = plugin.thing
-        settings, wrong = fill_settings(strategy.Settings, item.params, f"{where}.params")
+        strategy, settings, wrong = _strategy(registry, item, f"{where}.params")
         problems.extend(wrong)
         if wrong:
             continue
+        desk = RemoteDesk if isinstance(strategy, Remote) else Desk
         try:
             gap = int(config.feed.max_gap_minutes * 60_000)
-            desks[item.symbol] = Desk(item.symbol, item.instrument(), strategy, settings, marks="marks" in carries, max_gap_ms=gap)
+            desks[item.symbol] = desk(item.symbol, item.instrument(), strategy, settings, marks="marks" in carries, max_gap_ms=gap)
         except ValueError as error:
             problems.append(Problem(f"{where}.params", None, str(error)))
     return desks
+
+
+def _strategy(registry: Any, item: Any, where: str) -> tuple[Any, Any, list[Problem]]:
+    """An instrument's strategy, its settings, and what is wrong with them; one that does not ship with the package thinks elsewhere."""
+    plugin = registry.strategies.get(item.strategy)
+    if plugin is None:
+        return Remote(item.strategy, item.instrument(), item.params), *shared(item.params, where)
+    return plugin.thing, *fill_settings(plugin.thing.Settings, item.params, where)
 
 
 def _add(panel: Panel, plugin: Any, config: Any, carries: frozenset[str], problems: list[Problem]) -> None:
@@ -75,10 +78,11 @@ def _add(panel: Panel, plugin: Any, config: Any, carries: frozenset[str], proble
     take_settings(guard, table, getattr(breaker, "on_trip", "halt"))
     panel.add(guard)
     missing = [need for need in getattr(breaker, "needs", ()) if need not in carries]
+    guard.switched_off = f"the feed does not carry {', '.join(missing)}" if missing else ""
     if not table.get("enabled", True):
-        panel.disarm(guard, "disabled in the configuration", 0)
-    elif missing:
-        panel.disarm(guard, f"the feed does not carry {', '.join(missing)}", 0)
+        guard.switched_off = "disabled in the configuration"
+    if guard.switched_off:
+        panel.disarm(guard, guard.switched_off, 0)
 
 
 def exchange_of(config: Any, registry: Any) -> Any:

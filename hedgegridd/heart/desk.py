@@ -74,6 +74,7 @@ class Desk:
         self.throttle = [1.0, 1.0]
         self.paused = [False, False]
         self.halted = ""  # why nothing may open on this symbol until a person resumes it
+        self.broken = False  # its strategy failed, and is not asked again until then
         self.guarded = ""  # why the strategy's own risk_management pauses this symbol's openers
         self.errors: list[int] = []  # times of refused orders within the last minute
         self.errors_until = 0  # until when too many of them pause openers
@@ -170,6 +171,7 @@ class Desk:
         """Ask the strategy what should rest now; `fill` = (leg, role, price, qty)."""
         if self.bar is None:
             self.wish.count[0] = 0
+        if self.bar is None or self.broken:
             return
         market = Market(
             moment,
@@ -191,7 +193,16 @@ class Desk:
             self.throttle[1] * size_factor,
             equity,
         )
-        self.state = self.strategy.step(self.params, self.state, market, self.wish)
+        try:
+            self.state = self.strategy.step(self.params, self.state, market, self.wish)
+        except Exception as error:  # a fence: plugin code
+            self.broken, self.halted = True, f"its strategy failed: {type(error).__name__}: {error}"
+
+    def mend(self) -> None:
+        """A person wants it to trade again: a strategy that failed learns anew."""
+        self.halted = ""
+        if self.broken:
+            self.broken, self.ready, self.state = False, False, self.strategy.initial(self.params)
 
     def look_ready(self) -> None:
         """Has the strategy seen enough bars?"""
@@ -226,6 +237,8 @@ class Desk:
         """Make `wanted` of the wish: without entries on hold, without rungs that were just refused or would cross the market,
         and without any row of a leg that a flatten has in hand."""
         wish, wanted, kept = self.wish, self.wanted, 0
+        if self.broken:  # nobody wishes: what rests to close goes on resting
+            put(wish, [(o.leg, o.role, o.price, o.qty - o.filled) for o in self.orders.open.values() if o.role in (Role.TAKE_PROFIT, Role.STOP)])
         self.withheld.clear()
         for row in range(wish.count[0]):
             leg, role, price, qty = wish.leg[row], wish.role[row], wish.price[row], wish.qty[row]
@@ -341,7 +354,7 @@ class Desk:
 
     # --- checkpoint -----------------------------------------------------------------------------------------------
 
-    _PLAIN = ("throttle", "paused", "halted", "guarded", "errors", "errors_until", "funding_cost", "paid_at", "basis_at_entry", "mark",
+    _PLAIN = ("throttle", "paused", "halted", "broken", "guarded", "errors", "errors_until", "funding_cost", "paid_at", "basis_at_entry", "mark",
               "traded", "index", "funding_rate", "next_funding", "funding_interval_ms", "seen", "ready")  # fmt: skip
 
     def dump(self) -> dict[str, Any]:
@@ -350,8 +363,8 @@ class Desk:
         bar = list(self.bar) if self.bar else None
         quote = list(self.quote) if self.quote else None
         refusals = [[*key, *refusal] for key, refusal in self.refusals.items()]
-        return {"books": list(self.books), "orders": self.orders.dump(), "strategy": self.strategy.name, "state": pack(self.state), "bar": bar,
-                "quote": quote, "wish": [list(row) for row in rows(self.wish)], "refusals": refusals, **plain}  # fmt: skip
+        return {"books": list(self.books), "orders": self.orders.dump(), "strategy": self.strategy.name, "state": pack(self.state),
+                "bar": bar, "quote": quote, "wish": [list(row) for row in rows(self.wish)], "refusals": refusals, **plain}  # fmt: skip
 
     def load(self, data: dict[str, Any]) -> None:
         """From a checkpoint."""

@@ -22,7 +22,7 @@ from hedgegridd.heart.flatten import Flatten
 from hedgegridd.heart.gate import Gate
 from hedgegridd.heart.killswitch import KillSwitch
 from hedgegridd.heart.recovery import Recovery
-from hedgegridd.heart.remote import remote_desks
+from hedgegridd.heart.remote import consult, remote_desks
 from hedgegridd.heart.snapshot import picture, plain
 from hedgegridd.kernel.diff import Action
 from hedgegridd.model import Alert, Level, Mode, Moment, Order, OrderState, Role, Stopping, entry_side
@@ -72,6 +72,7 @@ class Engine:
         self.waiting: list[tuple[int, str, str]] = []  # (sync mark, symbol, client id) of openers waiting for the disk
         self.acks: list[tuple[int, int, dict[str, Any]]] = []  # (sync mark, ticket, result) of verbs waiting for the disk
         self.releasing = 0  # sync mark after which a deactivation becomes true
+        self.latch_mark = 0  # sync mark after which the kill switch, as it stands, is durable
         self.sync_failed_at = 0
         self.asked_at = 0  # when a silent exchange was asked last
         self.remotes = remote_desks(desks.values())
@@ -93,7 +94,7 @@ class Engine:
         self._risk()
         self._think()
         if self.remotes:
-            self._consult()
+            self._question = consult(self.remotes, self.thinkers, self._question, self.out)
         self._compare()
         self._protect()
         self._flatten()
@@ -121,8 +122,8 @@ class Engine:
     def sync(self, latch: bool = False, last: bool = False) -> int:
         """Ask for the disk at the end of this event; answers the mark that its `Durable` will carry."""
         self._want_sync = True
-        if latch:
-            self._latch, self._latch_last = self.kill.as_file(), last
+        if latch and not self.releasing:  # an engaged file written after a release would outlive it
+            self._latch, self._latch_last, self.latch_mark = self.kill.as_file(), last, self._mark + 1
         return self._mark + 1
 
     def acknowledge_when_durable(self, mark: int, ticket: int, result: dict[str, Any]) -> None:
@@ -237,11 +238,22 @@ class Engine:
         self.releasing = 0
         self.write("kill", **self.kill.dump())
         self.sync(latch=True)
+        self.drop_waiting("the kill switch was engaged")
         if not was_active:
             kill = self.kill
             self.tell(notices.kill_activated, kill.level, kill.reason, kill.source, kill.actor)
         if self.kill.level == Level.FLATTEN and self.kill.phase == "requested":
             self.start_flatten(self.everything(), self.kill.reason, kill=True)
+
+    def drop_waiting(self, why: str) -> None:
+        """Openers that still wait for the disk never leave the house."""
+        for _, symbol, name in self.waiting:
+            orders = self.desks[symbol].orders
+            order = orders.open.get(name)
+            if order is not None and order.state == OrderState.PENDING:
+                orders.drop(name)
+                self.write("withdrawn", client_id=name, reason=why)
+        self.waiting.clear()
 
     def release_when_durable(self) -> int:
         """A person lets the kill switch go: journal first, then the file, then it is true."""
@@ -256,31 +268,15 @@ class Engine:
 
     def _think(self) -> None:
         for desk, moment, fill in self.thoughts:
+            sound = not desk.broken
             desk.think(moment, self.now, self.account.equity, self.recovery.size_factor, fill)
-            if moment == Moment.BAR and not desk.ready:
+            if sound and desk.broken:  # one symbol's fault does not stop another (row 97)
+                self.write("strategy_failed", symbol=desk.symbol, reason=desk.halted)
+                self.tell(notices.system_error, f"{desk.symbol}: {desk.halted}; openers are halted, closers and stops stay")
+            if moment == Moment.BAR and not desk.ready and not desk.broken:
                 desk.look_ready()
             self.stirred.add(desk.symbol)
         self.thoughts.clear()
-
-    def _consult(self) -> None:
-        """Put its next moment to each foreign strategy that is free to think."""
-        for desk in self.remotes:
-            host = self.thinkers.get(desk.strategy.name)
-            if host and desk.strategy.idle:
-                self._question += 1
-                self.out.append(desk.strategy.ask(host, self._question, desk.state))
-
-    def hear_strategy(self, seq: int, said: Any, why: str = "") -> None:
-        """A foreign strategy answered, or (`why`) did not; an answer that nobody waits for is dropped."""
-        for desk in self.remotes:
-            if desk.strategy.asked == seq:
-                lost = desk.strategy.lost
-                if why:
-                    desk.strategy.miss(why)
-                else:
-                    desk.hear(said)
-                self.dirty = self.dirty or lost != desk.strategy.lost
-                self.stirred.add(desk.symbol)
 
     def _compare(self) -> None:
         hold = (self.gate.hold(), self.recovery.size_factor)
@@ -419,6 +415,10 @@ class Engine:
         """Flattens under way."""
         return [flatten for flatten in self.flattens if flatten.phase != "flat"]
 
+    def killing(self) -> bool:
+        """Is the kill switch's own flatten under way?"""
+        return any(flatten.by_kill for flatten in self.active())
+
     def start_flatten(self, scope: list[tuple[str, int]], reason: str, *, kill: bool, ticket: int = 0) -> None:
         """Begin to close these legs at the end of this event."""
         deadline = int(self.config.flatten.deadline_seconds * 1000)
@@ -436,7 +436,7 @@ class Engine:
         self.start_flatten(scope, reason, kill=False, ticket=ticket)
 
     def _flatten(self) -> None:
-        if self.kill.active and self.kill.level == Level.FLATTEN and not self.active() and self.held_legs():
+        if self.kill.active and self.kill.level == Level.FLATTEN and self.held_legs() and not self.killing():
             self.start_flatten(self.everything(), self.kill.reason, kill=True)  # a fill came after flat, or while nobody looked
         for flatten in self.active():
             flatten.advance(self.desks, self, self.now)
@@ -459,7 +459,7 @@ class Engine:
 
     def _kill_phase(self) -> None:
         """What the kill switch's work has come to; its file is told when the work ends."""
-        if not self.kill.active:
+        if not self.kill.active or self.releasing:
             return
         mine = [flatten for flatten in self.flattens if flatten.by_kill]
         if self.kill.level == Level.FLATTEN:
@@ -521,6 +521,7 @@ class Engine:
             "ending": list(self.ending) if self.ending else None,
             "hold": list(self._last_hold),
             "mark": self._mark,
+            "latch_mark": self.latch_mark,
             "waiting": [list(row) for row in self.waiting],
             "question": self._question,
             "questions": [[seq, *whom] for seq, whom in self.questions.items()],
@@ -530,7 +531,8 @@ class Engine:
     def take_over(self, old: Engine) -> None:
         """Go on where another engine is, between two events: a reload."""
         self.load(old.dump())
-        self.foreign = old.foreign
+        self.foreign, self.flattens = old.foreign, old.flattens  # with the replies that people wait for
+        self.panel.reconfigured(old.panel)
         self.panel.candidates = old.panel.candidates
         self.finished = old.finished
         self.sync_failed_at = old.sync_failed_at
@@ -555,7 +557,7 @@ class Engine:
         self.gate.stopping = f"stopping: {self.ending.reason}" if self.ending else ""
         self._last_hold = (data["hold"][0], data["hold"][1])
         self.asked_at = data["asked_at"]
-        self._mark, self._question = data["mark"], data["question"]
+        self._mark, self._question, self.latch_mark = data["mark"], data["question"], data["latch_mark"]
         self.waiting = [(mark, symbol, name) for mark, symbol, name in data["waiting"]]
         self.questions = {seq: (host, name) for seq, host, name in data["questions"]}
         self.thinkers = dict(data["thinkers"])

@@ -120,6 +120,10 @@ class Flatten:
         self.phase, self.done_at = "flat", now
         return True
 
+    def resume(self, now: int) -> None:
+        """A new life takes it up: what was asked before is not answered any more, and its deadline begins anew."""
+        self.started, self.failed, self.asked_at, self.retry_at, self.retry_ms = now, False, 0, 0, RETRY_MS
+
     def page_due(self, now: int) -> bool:
         """Failed, and nobody was told for a minute."""
         if not self.failed or self.phase == "flat" or (self.paged_at and now - self.paged_at < PAGE_AGAIN_MS):

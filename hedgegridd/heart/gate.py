@@ -93,8 +93,8 @@ class Gate:
 
 
 def over(name: str, value: float, threshold: float, unit: str) -> str:
-    """The sentence of a refusal, where value > threshold."""
-    return f"{name}: {value:,.2f} {unit} > {threshold:,.2f} {unit}" if value > threshold else ""
+    """The sentence of a refusal, where value > threshold, or is no number."""
+    return "" if value <= threshold else f"{name}: {value:,.2f} {unit} > {threshold:,.2f} {unit}"
 
 
 def _settled_rung(_: Gate, ask: Ask) -> str:
@@ -107,11 +107,11 @@ def _settled_rung(_: Gate, ask: Ask) -> str:
 
 def _leg_size(gate: Gate, ask: Ask) -> str:
     total = ask.desk.held_usdt(ask.leg) + ask.desk.openers_usdt(ask.leg) + ask.notional
-    if total >= gate.max_position_usdt:  # the position-size breaker trips at its line: the gate stays below it
+    if not total < gate.max_position_usdt:  # the position-size breaker trips at its line: the gate stays below it
         return f"max_position_usdt: {total:,.2f} USDT >= {gate.max_position_usdt:,.2f} USDT"
     equity = gate.account.equity
-    if equity <= 0:
-        return "equity is not positive"
+    if not equity > 0:
+        return f"equity is not positive: {equity:,.2f} USDT"
     share = total / equity * 100
     own = ask.desk.max_position_pct
     return over("limits.max_position_pct", share, gate.limits.max_position_pct, "%") or over("position.max_position_pct", share, own, "%")

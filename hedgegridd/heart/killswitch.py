@@ -13,6 +13,7 @@ from hedgegridd.model import KillFile, Level
 
 _LEVELS = {"halt": Level.HALT, "flatten": Level.FLATTEN}
 DONE_PHASES = frozenset({"idle", "flat"})
+LONGEST_REASON, LONGEST_NOTE, MOST_NOTES = 1_000, 200, 20  # strangers write these; file and status must stay readable
 
 
 def level_of(name: str, default: Level) -> Level:
@@ -39,14 +40,15 @@ class KillSwitch:
 
     def activate(self, level: Level, reason: str, source: str, actor: str, time: int) -> bool:
         """Engage, or raise the level. The first reason stays, later ones are appended. True where anything changed."""
+        reason = reason[:LONGEST_REASON]
         if not self.active:
             self.active, self.level, self.phase, self.durable = True, level, "requested", False
             self.reason, self.source, self.actor, self.since, self.later = reason, source, actor, time, []
             return True
-        note = f"{source}: {reason}"
+        note = f"{source}: {reason}"[:LONGEST_NOTE]
         rises, new = level > self.level, reason != self.reason and note not in self.later
         if new:
-            self.later.append(note)
+            self.later = [*self.later, note][-MOST_NOTES:]
         if rises:
             self.level, self.phase = level, "requested"
         if rises or new:

@@ -101,7 +101,10 @@ def cancelled(engine: Engine, event: Cancelled) -> None:
 
 def fill(engine: Engine, fill: Fill) -> None:
     """Money moved: books, equity, strategy."""
-    desk = engine.desks[fill.symbol]
+    desk = engine.desks.get(fill.symbol)
+    if desk is None:
+        _not_ours(engine, fill)
+        return
     if not desk.orders.book_fill(fill.client_id, fill.trade_id, fill.qty):
         return
     before = desk.books.realized
@@ -121,7 +124,16 @@ def fill(engine: Engine, fill: Fill) -> None:
         engine.tell(notices.single_loss, fill.symbol, fill.leg, -realized, engine.account.equity - realized, engine.config.alerts)
     if rung is None:
         _stranger(engine, desk, fill)
+    if desk.held(fill.leg) < 0:  # what it closed was opened by a fill we never heard of
+        _adopt(engine, desk, fill.leg, 0, 0.0)
+        engine.out.append(AskReport())
     engine.think(desk, Moment.FILL, (fill.leg, int(role), price, fill.qty))
+
+
+def _not_ours(engine: Engine, event: Fill | FundingPaid) -> None:
+    """The account is used for a symbol that is not configured: its money is not in our equity."""
+    engine.write("stranger", symbol=event.symbol, trade_id=getattr(event, "trade_id", ""), reason="not configured")
+    engine.tell(notices.system_error, f"{event.symbol}: {type(event).__name__} of a symbol that is not configured: equity lacks it")
 
 
 def _stranger(engine: Engine, desk: Desk, fill: Fill) -> None:
@@ -133,7 +145,10 @@ def _stranger(engine: Engine, desk: Desk, fill: Fill) -> None:
 
 def funding_paid(engine: Engine, paid: FundingPaid) -> None:
     """Funding was booked on a leg."""
-    desk = engine.desks[paid.symbol]
+    desk = engine.desks.get(paid.symbol)
+    if desk is None:
+        _not_ours(engine, paid)
+        return
     if not desk.pay_funding(paid.leg, paid.amount, paid.time):
         return
     engine.decide("funding", symbol=paid.symbol, t=paid.time, leg=int(paid.leg), amount=paid.amount)

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from hedgegridd import __version__
-from hedgegridd.heart import notices, verbs
+from hedgegridd.heart import notices, remote, verbs
 from hedgegridd.heart.breakers import LEVELS, Guard, Verdict, heard, take_settings
 from hedgegridd.heart.effects import AskReport, Place, Reply
+from hedgegridd.heart.killswitch import level_of
 from hedgegridd.model import (
     Answer,
     DiskFailed,
@@ -48,14 +49,18 @@ def started(engine: Engine, event: Started) -> None:
     engine.acks.clear()
     engine.questions.clear()
     engine.thinkers.clear()
-    for remote in engine.remotes:
-        remote.strategy.begin(event.wall)
+    for desk in engine.remotes:
+        desk.strategy.begin(event.wall)
     engine.panel.candidates.clear()  # their hosts died with the last life: they come back with a hello
     engine.releasing = 0
     engine.gate.unsettled = "start-up: the exchange has not reported yet"
     engine.write("start", mode=engine.mode.value)
     _engage_at_start(engine, event)
-    if engine.kill.active and engine.kill.level == Level.FLATTEN and engine.kill.phase != "flat":
+    for flatten in engine.active():
+        flatten.resume(event.time)
+    if engine.kill.active:
+        engine.sync(latch=True)  # whatever of it a crash kept from the disk
+    if engine.kill.active and engine.kill.level == Level.FLATTEN and engine.kill.phase != "flat" and not engine.killing():
         engine.start_flatten(engine.everything(), engine.kill.reason, kill=True)
     reason = engine.kill.reason if engine.kill.active else ""
     engine.tell(notices.started, engine.mode.value, __version__, engine.config.daemon.instance, reason)
@@ -76,6 +81,7 @@ def stopping(engine: Engine, event: Stopping) -> None:
     if engine.ending is not None:
         return
     engine.ending, engine.gate.stopping = event, f"stopping: {event.reason}"
+    engine.drop_waiting(engine.gate.stopping)
     engine.write("stopping", reason=event.reason, flatten=event.flatten)
     if event.flatten:
         engine.start_flatten(engine.everything(), f"stop: {event.reason}", kill=False)
@@ -120,8 +126,10 @@ def kill_file(engine: Engine, file: KillFile) -> None:
     """The kill switch file, as others may have left it."""
     if file.missing and not engine.kill.active:
         return
-    if engine.releasing and file.active is False:
-        return  # our own release, on its way to being true
+    if engine.releasing:
+        if file.active is not False:  # another hand engages what is just being let go; False is our own release on its way
+            engine.engage(level_of(file.level, Level.HALT), file.reason or "kill switch file", "file", "")
+        return
     was = engine.kill.active
     if engine.kill.found(file, engine.now):
         engine.engaged(was)
@@ -144,9 +152,10 @@ def durable(engine: Engine, durable: Durable) -> None:
         engine.releasing = 0
         engine.kill.release()
         engine.recovery.begin(engine.now)
-    if engine.kill.active:
+    if engine.kill.active and durable.mark >= engine.latch_mark:
         engine.kill.durable = True
-    _acknowledge(engine, durable.mark, {})
+    for ticket, result in _due(engine, durable.mark):
+        _durable_now(engine, ticket, result)
     due = [row for row in engine.waiting if row[0] <= durable.mark]
     engine.waiting = [row for row in engine.waiting if row[0] > durable.mark]
     _release(engine, due)
@@ -177,9 +186,12 @@ def disk_failed(engine: Engine, failed: DiskFailed) -> None:
     engine.gate.storage_failed = failed.why
     engine.sync_failed_at = engine.wall
     if engine.releasing and failed.mark >= engine.releasing:
-        engine.releasing = 0  # a release that is not durable is not true
+        engine.releasing = 0  # a release that is not durable is not true, and must not be the journal's last word
+        engine.write("kill", **engine.kill.dump())
+        engine.sync(latch=True)
     engine.kill.durable = not engine.kill.active
-    _acknowledge(engine, failed.mark, {"durable": False, "warning": f"active, NOT durable: {failed.why}"} if engine.kill.active else None)
+    for ticket, result in _due(engine, failed.mark):
+        _not_durable(engine, ticket, result, failed.why)
     if first:
         engine.write("storage", ok=False, why=failed.why)
         engine.tell(notices.disk_failed, failed.why)
@@ -187,15 +199,28 @@ def disk_failed(engine: Engine, failed: DiskFailed) -> None:
             engine.tell(notices.not_durable, failed.why)
 
 
-def _acknowledge(engine: Engine, mark: int, extra: dict[str, Any] | None) -> None:
-    """Answer the verbs that waited for the disk; `extra` None = refuse them."""
-    due = [row for row in engine.acks if row[0] <= mark]
+def _due(engine: Engine, mark: int) -> list[tuple[int, dict[str, Any]]]:
+    """The verbs that waited for this mark."""
+    due = [(ticket, result) for waits_for, ticket, result in engine.acks if waits_for <= mark]
     engine.acks = [row for row in engine.acks if row[0] > mark]
-    for _, ticket, result in due:
-        if extra is None:
-            engine.out.append(Reply(ticket, None, f"not done: the journal cannot be written ({engine.gate.storage_failed})"))
-        else:
-            engine.out.append(Reply(ticket, {**result, **extra}))
+    return due
+
+
+def _durable_now(engine: Engine, ticket: int, result: dict[str, Any]) -> None:
+    """It is on the disk; but a release that somebody came in the way of did not happen."""
+    if engine.kill.active and not result["active"]:
+        why = (engine.kill.later or [engine.kill.reason])[-1]
+        engine.out.append(Reply(ticket, None, f"not done, the kill switch was engaged again: {why}"))
+    else:
+        engine.out.append(Reply(ticket, result))
+
+
+def _not_durable(engine: Engine, ticket: int, result: dict[str, Any], why: str) -> None:
+    """An engagement holds though the disk refused it; a release does not."""
+    if result["active"]:
+        engine.out.append(Reply(ticket, {**result, "durable": False, "warning": f"active, NOT durable: {why}"}))
+    else:
+        engine.out.append(Reply(ticket, None, f"not done, the kill switch stays active: the journal cannot be written ({why})"))
 
 
 # --- plugin hosts ---------------------------------------------------------------------------------------------------------
@@ -207,7 +232,7 @@ def answer(engine: Engine, answer: Answer) -> None:
     if asked is not None:
         engine.hear_host(*asked, heard(answer.value))
     else:
-        engine.hear_strategy(answer.seq, answer.value)
+        remote.heard(engine, answer.seq, answer.value)
 
 
 def missed(engine: Engine, missed: Missed) -> None:
@@ -216,7 +241,7 @@ def missed(engine: Engine, missed: Missed) -> None:
     if asked is not None:
         engine.hear_host(*asked, Verdict(error=missed.why))
     else:
-        engine.hear_strategy(missed.seq, None, missed.why or "no answer")
+        remote.missed(engine, missed.seq, missed.why)
 
 
 def plugin_changed(engine: Engine, event: PluginChanged) -> None:
@@ -233,18 +258,8 @@ def plugin_changed(engine: Engine, event: PluginChanged) -> None:
             if missing:
                 engine.panel.disarm(engine.panel.guards[name], f"the feed does not carry {', '.join(missing)}", engine.now)
     if event.kind == "strategy" and event.state == "loaded":
-        _thinker(engine, event)
+        remote.hosted(engine, event.names, f"{event.file}@{event.sha256[:12]}")
     engine.dirty = True
-
-
-def _thinker(engine: Engine, event: PluginChanged) -> None:
-    """From now on this host thinks; the version before it will not answer any more."""
-    for name in event.names:
-        engine.thinkers[name] = f"{event.file}@{event.sha256[:12]}"
-    for desk in engine.remotes:
-        if desk.strategy.name in event.names:
-            desk.strategy.forget()
-            desk.strategy.stuck = False
 
 
 HANDLERS: dict[type, Callable[[Engine, Any], None]] = {

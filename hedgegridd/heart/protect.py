@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from hedgegridd.heart.desk import LEGS, Desk
+from hedgegridd.heart.desk import LEGS, REFUSED_MS, Desk
 from hedgegridd.model import Leg, Role
 
 
@@ -20,12 +20,17 @@ class Bare(NamedTuple):
 
 
 def bare_legs(desk: Desk, stop_pct: float, hands_off: tuple[bool, bool]) -> list[Bare]:
-    """The legs that need an emergency stop, `stop_pct` percent from their average entry (row 36, E18)."""
+    """The legs that need an emergency stop, `stop_pct` percent from their average entry (row 36, E18).
+
+    Where the exchange has refused that stop twice, the leg is closed: nobody else will protect it.
+    """
     found = []
     for leg in LEGS:
         if not desk.held(leg) or hands_off[leg] or desk.orders.of(leg, Role.STOP, Role.CLOSE):
             continue
-        found.append(Bare(leg, emergency_trigger(leg, desk.entry(leg), desk.mark, stop_pct)))
+        trigger = emergency_trigger(leg, desk.entry(leg), desk.mark, stop_pct)
+        refused = desk.refusals.get((leg, Role.STOP, trigger))
+        found.append(Bare(leg, 0 if refused is not None and refused.wait_ms > REFUSED_MS else trigger))
     return found
 
 

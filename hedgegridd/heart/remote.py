@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hedgegridd.codec import encode
 from hedgegridd.errors import Problem
 from hedgegridd.heart.desk import LEGS, Desk, pack, put, rows
-from hedgegridd.heart.effects import Ask
+from hedgegridd.heart.effects import Ask, Effect
 from hedgegridd.model import WISH_ROWS, Instrument, Leg, Market, Moment, Order, OrderState, Role, Wish
 from hedgegridd.settings import fields_of, fill_settings, of
+
+if TYPE_CHECKING:
+    from hedgegridd.heart.engine import Engine
 
 PATIENCE_MS = 10_000  # of the operator's clock: how long a plugin file may take to appear after a start
 MOST_WAITING = 2_000  # moments; what a strategy has missed beyond that is a hole in its data
@@ -316,12 +319,8 @@ class RemoteDesk(Desk):
 
     strategy: Remote
 
-    def __init__(self, symbol: str, instrument: Instrument, name: str, params: dict[str, Any], settings: Shared, *, marks: bool,
-                 max_gap_ms: int) -> None:  # fmt: skip
-        super().__init__(symbol, instrument, Remote(name, instrument, params), settings, marks=marks, max_gap_ms=max_gap_ms)
-
     @property
-    def thinking(self) -> bool:
+    def thinking(self) -> bool:  # type: ignore[override]  # what is always False elsewhere
         """Is an answer on its way?"""
         return bool(self.strategy.asked) and not self.strategy.lost
 
@@ -366,6 +365,46 @@ class RemoteDesk(Desk):
             self.strategy.load(data["remote"])
 
 
+# --- for the engine -------------------------------------------------------------------------------------------------------
+
+
 def remote_desks(desks: Iterable[Desk]) -> list[RemoteDesk]:
     """Those whose strategy thinks elsewhere."""
     return [desk for desk in desks if isinstance(desk, RemoteDesk)]
+
+
+def consult(desks: list[RemoteDesk], thinkers: dict[str, str], question: int, out: list[Effect]) -> int:
+    """Put its next moment to each strategy that is free to think; the number of the last question."""
+    for desk in desks:
+        host = thinkers.get(desk.strategy.name)
+        if host and desk.strategy.idle:
+            question += 1
+            out.append(desk.strategy.ask(host, question, desk.state))
+    return question
+
+
+def hosted(engine: Engine, names: Iterable[str], host: str) -> None:
+    """From now on this host thinks for these strategies; the version before it will not answer any more."""
+    engine.thinkers.update(dict.fromkeys(names, host))
+    for desk in engine.remotes:
+        if engine.thinkers.get(desk.strategy.name) == host:
+            desk.strategy.forget()
+            desk.strategy.stuck = False
+
+
+def heard(engine: Engine, seq: int, said: Any) -> None:
+    """A host answered; an answer that nobody waits for is dropped."""
+    _outcome(engine, seq, lambda desk: desk.hear(said))
+
+
+def missed(engine: Engine, seq: int, why: str) -> None:
+    """A host did not answer."""
+    _outcome(engine, seq, lambda desk: desk.strategy.miss(why or "no answer"))
+
+
+def _outcome(engine: Engine, seq: int, take: Callable[[RemoteDesk], None]) -> None:
+    for desk in [desk for desk in engine.remotes if desk.strategy.asked == seq]:
+        lost = desk.strategy.lost
+        take(desk)
+        engine.stirred.add(desk.symbol)
+        engine.dirty = engine.dirty or lost != desk.strategy.lost  # only then has risk anything to say

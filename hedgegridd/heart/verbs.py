@@ -27,13 +27,17 @@ def perform(engine: Engine, verb: Verb) -> None:
     """Do it, journal it, reply."""
     engine.write("verb", name=verb.name, params=verb.params, actor=verb.actor)
     try:
-        result = VERBS[verb.name](engine, verb)
+        result = VERBS.get(verb.name, _nothing)(engine, verb)
     except Refused as refusal:
         engine.write("refused", name=verb.name, reason=str(refusal))
         engine.out.append(Reply(verb.ticket, None, str(refusal)))
         return
     if result is not None:
         engine.out.append(Reply(verb.ticket, result))
+
+
+def _nothing(_: Engine, verb: Verb) -> Result:
+    raise Refused(f"{verb.name!r} is not a verb that changes anything")
 
 
 def _reason(verb: Verb) -> str:
@@ -47,8 +51,8 @@ def _desks(engine: Engine, verb: Verb) -> list[Desk]:
     symbol = verb.params.get("symbol")
     if not symbol:
         return list(engine.desks.values())
-    if symbol not in engine.desks:
-        raise Refused(f"no instrument {symbol!r}; there are {', '.join(engine.desks)}")
+    if not isinstance(symbol, str) or symbol not in engine.desks:
+        raise Refused(f"no instrument {symbol!r:.40}; there are {', '.join(engine.desks)}")
     return [engine.desks[symbol]]
 
 
@@ -92,6 +96,7 @@ def deactivate(engine: Engine, verb: Verb) -> Result:
     for guard in engine.panel.guards.values():
         if guard.state == "tripped" and not guard.in_breach:
             engine.panel.reset(guard, engine.now)
+    engine.deadman.confirm(engine.wall)  # a person is there
     mark = engine.release_when_durable()
     disarmed = [guard.name for guard in breach]
     engine.tell(notices.kill_deactivated, reason, verb.actor, disarmed)
@@ -131,7 +136,7 @@ def _set_paused(engine: Engine, verb: Verb, paused: bool) -> Result:
         for leg in _legs(verb):
             desk.paused[leg] = paused
         if not paused:
-            desk.halted = ""
+            desk.mend()
         engine.think(desk, Moment.LOOK)
     return {"paused": paused, "symbols": [desk.symbol for desk in desks], "legs": [leg.name.lower() for leg in _legs(verb)]}
 
@@ -181,7 +186,7 @@ def disarm(engine: Engine, verb: Verb) -> Result:
 
 
 _REBASED: dict[str, Callable[[Engine], object]] = {
-    "drawdown": lambda engine: engine.account.rebase_session(engine.now),
+    "drawdown": lambda engine: engine.account.rebase_peaks(),
     "session_loss": lambda engine: engine.account.rebase_session(engine.now),
     "daily_loss": lambda engine: engine.account.rebase_day(),
 }

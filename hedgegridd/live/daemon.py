@@ -9,24 +9,26 @@ from __future__ import annotations
 import asyncio
 import time as clock
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from hedgegridd.errors import Refused
+from hedgegridd.heart.desk import Desk
 from hedgegridd.heart.effects import Amend, Ask, AskReport, Cancel, Effect, Finished, InForce, Notify, Place, Reply, Retired, Sync, Write
 from hedgegridd.heart.engine import Engine
+from hedgegridd.heart.remote import RemoteDesk
 from hedgegridd.heart.verbs import VERBS
 from hedgegridd.live import log
 from hedgegridd.live.notify import Notifier
 from hedgegridd.live.pacer import Pacer
+from hedgegridd.live.patience import MOMENT_SECONDS, Patience
 from hedgegridd.model import DiskFailed, Durable, FeedEnd, Gap, Held, KillFile, Mark, OrderState, Outlook, Report, Started, Stopping, Timer, Trade, Verb, Warmup
 from hedgegridd.times import iso
 
 TICK_SECONDS = 0.25  # how often the kill switch file, the socket and the watchdog are looked after
 TIMER_SECONDS = 1.0
 TURN_SECONDS = 0.002  # the longest the loop works without letting the control socket breathe
-HOST_GRACE_SECONDS = 0.1  # how long a data-time feed waits for a plugin's answer before it goes on without
 BACKLOG = 100_000  # records kept in memory while the disk refuses them
 
 
@@ -63,6 +65,7 @@ class Daemon:
         self.engine, self.exchange, self.feed, self.journal, self.latch = engine, exchange, feed, journal, latch
         self.alerts, self.hosts, self.checkpoint = alerts, hosts, checkpoint
         self.pacer = Pacer(speed)
+        self.patience = Patience(self.pacer.unpaced)
         self.notifier = Notifier()
         self.born = clock.monotonic()
         self.urgent: deque[Any] = deque()  # verbs and the kill switch file: before anything else
@@ -83,7 +86,7 @@ class Daemon:
         self._loop = asyncio.get_running_loop()
         self._events: Iterator[Any] = iter(())
         self._next: Any = None
-        self._asked_at = 0.0
+        self._cold: list[RemoteDesk] = []  # foreign strategies that were not there to be warmed up at the start
         self.on_progress: Callable[[int], None] | None = None
         self.look_after: Callable[[], Awaitable[Any]] | None = None  # the control socket's own check
         self.recent_fills: deque[dict[str, Any]] = deque(maxlen=1000)
@@ -102,7 +105,8 @@ class Daemon:
         self._next = next(self._events, None)
         first = self._next.time if self._next is not None else 1
         self._take(started._replace(time=max(self.engine.now, first)))
-        self._warm_up()
+        self._cold = list(self.engine.remotes)
+        self._warm_up([desk for desk in self.engine.desks.values() if desk not in self._cold])
         ticker = asyncio.create_task(self._tick())
         try:
             await self._work()
@@ -171,8 +175,8 @@ class Daemon:
                 continue
             yield event
 
-    def _warm_up(self) -> None:
-        for desk in self.engine.desks.values():
+    def _warm_up(self, desks: Sequence[Desk]) -> None:
+        for desk in desks:
             if desk.bar is None:
                 bars = tuple(self.feed.warmup(desk.symbol, desk.strategy.warmup_bars(desk.params) + 1))
                 if bars:
@@ -223,13 +227,19 @@ class Daemon:
 
     def _feed_turn(self) -> bool:
         """Take the feed's next event if it is due and nothing before it is unfinished."""
-        if self.feed_over or self._syncing or self._waits_for_host():
+        if self.feed_over or self._syncing:
             return False
         if self._next is None:
             self._next = next(self._events, None)
             if self._next is None:
                 self.feed_over = True
                 return False
+        if self.patience.waits(self.engine):
+            return False
+        if self._cold:
+            self._warm_up([desk for desk in self._cold if desk.strategy.heard])
+            self._cold = []
+            return True
         if self.pacer.wait(self._next.time) > 0:
             return False
         event, self._next = self._next, None
@@ -244,16 +254,13 @@ class Daemon:
             self._look_ahead(event.symbol, event.time)
         return True
 
-    def _waits_for_host(self) -> bool:
-        return bool(self.engine.questions) and clock.monotonic() - self._asked_at < HOST_GRACE_SECONDS
-
     async def _idle(self) -> None:
         self._wake.clear()
         if self.urgent or self.inbox or self._done:
             return
         due = self.pacer.wait(self._next.time) if self._next is not None and not self._syncing else TICK_SECONDS
-        if self.engine.questions:
-            due = min(due, HOST_GRACE_SECONDS / 2) or HOST_GRACE_SECONDS / 2
+        if self.patience.waits(self.engine):
+            due = MOMENT_SECONDS / 2
         try:
             await asyncio.wait_for(self._wake.wait(), max(0.0005, min(due, TICK_SECONDS)))
         except TimeoutError:
@@ -398,7 +405,7 @@ class Daemon:
             future.set_result(effect.result)
 
     def _ask_host(self, effect: Ask) -> None:
-        self._asked_at = clock.monotonic()
+        self.patience.asked()
         self.hosts.ask(effect.host, effect.seq, effect.kind, effect.name, effect.payload)
 
     def _in_force(self, effect: InForce) -> None:

@@ -91,7 +91,9 @@ def serve(things: Things, tables: list[dict[str, Any]], inbox: Any, say: Callabl
     problems: list[str] = []
     for (key, thing), table in zip(list(things.items()), tables, strict=True):
         try:
-            if key[0] != "strategy":
+            if key[0] == "strategy":  # its settings differ per instrument, and come with each question
+                things[key] = thing() if isinstance(thing, type) else thing
+            else:
                 things[key], wrong = plugins.equip(thing, table, ".".join(key))
                 problems += map(str, wrong)
         except BaseException as error:  # a fence: the file's own constructor
@@ -184,30 +186,43 @@ def update(service: Any, payload: Any) -> dict[str, Any]:
     return {}
 
 
-_params: dict[str, tuple[Any, Any]] = {}
+_params: dict[str, Any] = {}
 
 
 def step(strategy: Any, payload: Any) -> dict[str, Any]:
-    """One step of a strategy: {"settings", "instrument", "state"|null, "market"|null} -> {"state", "wish", "warmup_bars", "describe"}.
+    """One step of a strategy: {"settings", "shared", "instrument", "state"|null, "market"|null}
+    -> {"state", "wish", "warmup_bars", "describe"}, {"misfit": why} where the state is another version's, or {"error": why}.
 
     The state goes out and comes back with the next question, so a replaced child goes on where the old one stopped.
     """
     from hedgegridd.codec import decode
 
-    given = [payload["settings"], payload["instrument"]]
-    if strategy.name not in _params or _params[strategy.name][0] != given:
-        settings, problems = plugins.fill(strategy.Settings, given[0], f"instrument.params ({strategy.name})")
-        if problems:
-            return {"error": "; ".join(map(str, problems))[:MAX_TEXT]}
-        _params[strategy.name] = (given, strategy.params(settings, decode(given[1])))
-    params = _params[strategy.name][1]
-    state = strategy.initial(params) if payload["state"] is None else rebuild(strategy.State, payload["state"])
+    params = _params_of(strategy, payload)
+    try:
+        state = strategy.initial(params) if payload["state"] is None else rebuild(strategy.State, payload["state"])
+    except (ValueError, TypeError) as error:
+        return {"misfit" if payload["state"] is not None else "error": explain(error)}
     wish = new_wish()
     if payload["market"] is not None:
         state = strategy.step(params, state, decode(payload["market"]), wish)
     rows = [[int(column[row]) for column in (wish.leg, wish.role, wish.price, wish.qty)] for row in range(int(wish.count[0]))]
-    describe = {str(k): float(v) for k, v in strategy.describe(params, state).items()}
+    describe = {str(key): number(float(value), f"describe()[{key!r}]") for key, value in strategy.describe(params, state).items()}
     return {"state": state, "wish": rows, "warmup_bars": int(strategy.warmup_bars(params)), "describe": describe}
+
+
+def _params_of(strategy: Any, payload: Any) -> Any:
+    """The strategy's params for one symbol, made once. The engine's own sections go to a strategy only where it declares them."""
+    from hedgegridd.codec import decode
+
+    key = json.dumps([strategy.name, payload["settings"], payload["instrument"]])
+    if key not in _params:
+        declared = plugins.schema(strategy.Settings)
+        table = {name: value for name, value in payload["settings"].items() if name in declared or name not in payload.get("shared", ())}
+        settings, problems = plugins.fill(strategy.Settings, table, f"instrument.params ({strategy.name})")
+        if problems:
+            raise PluginError("; ".join(map(str, problems)))
+        _params[key] = strategy.params(settings, decode(payload["instrument"]))
+    return _params[key]
 
 
 def rebuild(shape: Any, values: Any) -> Any:

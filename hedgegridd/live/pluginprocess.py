@@ -17,10 +17,18 @@ from pathlib import Path
 MAX_LINE = 256 * 1024  #: bytes of one line; more is a flood
 
 ROOT = str(Path(__file__).resolve().parents[2])
-#: Gives way to the daemon before it imports anything; finds the package without an environment.
-BOOT = (
-    "import os, sys; os.nice(10); sys.path.append(sys.argv[4]);from hedgegridd.live.pluginchild import main; main(*map(int, sys.argv[1:4]))"
-)
+#: Gives way to the daemon before it imports anything (a unit's system call filter may forbid that); finds the package without an
+#: environment.
+BOOT = """
+import os, sys
+try:
+    os.nice(10)
+except OSError:
+    pass
+sys.path.append(sys.argv[4])
+from hedgegridd.live.pluginchild import main
+main(*map(int, sys.argv[1:4]))
+"""
 
 
 class Process:

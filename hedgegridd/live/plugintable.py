@@ -30,8 +30,15 @@ async def _rows(config: Config, registry: Registry, folders: list[Path]) -> list
     files = {str(path) for folder in folders for path in plugin_files(folder)}
     if not files:
         return registry.rows()
-    watched = PluginFolder(folders, lambda _event: None, asyncio.get_running_loop(), registry=registry, settings=plugin_tables(config),
-                           deadline_seconds=config.daemon.plugin_deadline_seconds, memory_bytes=config.daemon.plugin_memory_mb << 20)  # fmt: skip
+    watched = PluginFolder(
+        folders,
+        lambda _event: None,
+        asyncio.get_running_loop(),
+        registry=registry,
+        settings=plugin_tables(config),
+        deadline_seconds=config.daemon.plugin_deadline_seconds,
+        memory_bytes=config.daemon.plugin_memory_mb << 20,
+    )
     watched.start()
     try:
         for _ in range(int(PATIENCE_SECONDS / 0.01)):

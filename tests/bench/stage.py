@@ -36,6 +36,8 @@ START_MS = 1_735_689_600_000  # 2025-01-01T00:00:00Z
 MAY_2025 = 1_746_316_800_000  # 2025-05-04T00:00:00Z: the window that follows is gap-free, and its first settlement soon
 FUNDING_BPS = 1.0
 PATIENCE_SECONDS = 60.0
+#: As on a machine of a user: an installed package has its bytecode, so what is started here may write and use it.
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name not in ("PYTHONDONTWRITEBYTECODE", "HEDGEGRIDD_SOCKET")}
 
 
 class Row(NamedTuple):
@@ -205,7 +207,7 @@ def daemon(config: Path, *arguments: str, python: str = sys.executable) -> Itera
     listener.settimeout(PATIENCE_SECONDS)
     control = f"{at}/control.sock"
     command = [python, "-m", "hedgegridd.cli", "run", "--config", str(config), "--state-dir", f"{at}/state", "--socket", control, *arguments]
-    environment = {**os.environ, "NOTIFY_SOCKET": f"{at}/notify", "PYTHONPATH": str(ROOT)}
+    environment = {**ENVIRONMENT, "NOTIFY_SOCKET": f"{at}/notify", "PYTHONPATH": str(ROOT)}
     with (at / "log").open("wb") as log:
         started = time.perf_counter()
         process = subprocess.Popen(command, stdout=log, stderr=log, env=environment, cwd=at)

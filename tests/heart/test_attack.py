@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import math
+import random
 from collections import deque
 from typing import Any
 
 import pytest
-from rig import MINUTE, NO_FILE, REGISTRY, START, Rig, check, config_of, steady
+from rig import MINUTE, REGISTRY, START, Rig, check, config_of, steady
 
 from hedgegridd.heart.breakers import Guard, heard, judge
 from hedgegridd.heart.build import build
-from hedgegridd.heart.effects import Place, Reply
+from hedgegridd.heart.effects import Reply
+from hedgegridd.heart.snapshot import picture
+from hedgegridd.live.daemon import account_of, last_seen
 from hedgegridd.model import (
     Answer,
-    Bar,
     DiskFailed,
     Durable,
     Fill,
+    Funding,
     FundingPaid,
     KillFile,
     Leg,
@@ -29,7 +33,6 @@ from hedgegridd.model import (
     Snapshot,
     Stopping,
     Trip,
-    Verb,
 )
 
 
@@ -75,6 +78,7 @@ def halted() -> SlowDisk:
 def holding(**tables: Any) -> SlowDisk:
     """A grid that holds a long leg, its stop resting."""
     rig = steady(SlowDisk(config_of(**tables) if tables else None).start())
+    rig.market(Funding("BTCUSDT", rig.engine.now + 1, 0.0, 28_800_000))
     price = rig.desk().bar.close
     for _ in range(30):
         price -= 800
@@ -302,8 +306,6 @@ def test_a_host_that_talks_nonsense_costs_nothing_but_itself(said: Any) -> None:
 
 
 def snapshot(rig: Rig) -> Snapshot:
-    from hedgegridd.heart.snapshot import picture
-
     return picture(rig.engine)
 
 
@@ -457,6 +459,7 @@ def test_resetting_the_drawdown_leaves_the_session_s_loss_alone() -> None:
 
 def test_the_operator_s_switch_works_again_after_a_deactivation() -> None:
     rig = steady(Rig(config_of(dead_mans_switch={"enabled": True, "timeout_minutes": 10, "warning_minutes": 2})).start())
+    rig.timer()
     rig.timer(700)
     assert rig.engine.kill.active and rig.engine.kill.source == "dead_mans_switch"
     rig.bars([500_000] * 3)
@@ -505,8 +508,6 @@ def test_a_kill_file_s_words_are_bounded() -> None:
     rig.take(KillFile(rig.engine.now, True, "", "x" * 60_000))
     for i in range(200):
         rig.verb("activate", reason=f"{i} " + "y" * 900)
-    import json
-
     assert len(json.dumps(rig.engine.kill.as_file())) < 32_000
     assert rig.engine.kill.reason.startswith("xxx")
 
@@ -519,7 +520,116 @@ def test_started_twice_is_one_flatten() -> None:
     assert len([f for f in again.engine.flattens if f.by_kill]) == 1 and not again.engine.held_legs()
 
 
-def test_live_on_an_empty_state_with_a_position_is_halted() -> None:
-    assert Place and Bar and Verb and NO_FILE  # names of the rig's words
 
 
+# --- a storm -----------------------------------------------------------------------------------------------------------------
+
+
+class Storm:
+    """People, hands on the file, a slow and failing disk, deaths of the process and of the machine, in any order.
+
+    What must hold: no opener leaves while the switch is active; what was acknowledged as durably active is active until a
+    deactivation is acknowledged, over every death; an acknowledgement says what is so.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.draw = random.Random(seed)
+        self.rig = SlowDisk().start()
+        self.rig.bars([500_000 + (i % 3) * 10 for i in range(30)])
+        self.rig.slow = True
+        self.promised = False  # "durably active" was said, and no release since
+        self.safe = (len(self.rig.inputs), len(self.rig.acts))  # on the disk for sure
+        self.asked: dict[int, bool] = {}  # ticket -> was it an activation?
+        self.log: list[str] = []
+
+    def step(self) -> None:
+        name = self.draw.choices(list(STEPS), [weight for weight, _ in STEPS.values()])[0]
+        self.log.append(name)
+        rig, sent, was = self.rig, len(self.rig.sent), self.rig.engine.kill.active
+        STEPS[name][1](self)
+        if rig is self.rig:
+            assert not (was and rig.engine.kill.active and any(order.role == Role.ENTRY for order in rig.sent[sent:])), "an opener left"
+        self._hear()
+        assert not self.promised or self.rig.engine.kill.active, "an acknowledged kill was lost"
+
+    def _hear(self) -> None:
+        for ticket in [ticket for ticket in self.asked if ticket in self.rig.replies]:
+            result = self.rig.replies[ticket].result
+            engaged = self.asked.pop(ticket)
+            if result is not None and result.get("durable", True):
+                assert result["active"] == engaged == self.rig.engine.kill.active, "an acknowledgement that is not so"
+                self.promised = engaged
+                assert not engaged or (self.rig.latch or {}).get("active") or self.wrote(), "said to be durable, and is not"
+
+    def wrote(self) -> bool:
+        """The journal's word that is on the disk."""
+        kills = [act.data["active"] for act in self.rig.acts[: self.safe[1]] if act.kind == "kill"]
+        return bool(kills and kills[-1])
+
+    def ask(self, name: str, **params: Any) -> None:
+        self.rig.verb(name, reason=self.draw.choice(("a", "b")), **params)
+        self.asked[self.rig.ticket] = name == "activate"
+
+    def settle(self, failure: str = "") -> None:
+        if not self.rig.syncs:
+            return
+        if not failure:
+            self.safe = (len(self.rig.inputs), len(self.rig.acts))
+        self.rig.settle(failure)
+
+    def hand(self, text: dict[str, Any] | None) -> None:
+        """Another hand writes, spoils or removes the file; the daemon sees it."""
+        self.rig.latch = text
+        time = self.rig.engine.now
+        file = KillFile(time, False, missing=True) if text is None else KillFile(time, text["active"], "", "by hand")
+        self.rig.take(file)
+
+    def die(self, power: bool) -> None:
+        """A new life from what is on the disk: all of the journal, or after a loss of power any part of what was not brought there."""
+        old, inputs, acts = self.rig, self.rig.inputs, self.rig.acts
+        if power:
+            inputs = inputs[: self.draw.randint(self.safe[0], len(inputs))]
+            acts = acts[: self.draw.randint(self.safe[1], len(acts))]
+        new = SlowDisk()
+        for event in inputs:
+            new.engine.handle(event)
+        kills = [act.data for act in acts if act.kind == "kill"]
+        if kills and kills[-1]["active"] and not new.engine.kill.active:
+            new.engine.kill.load(kills[-1])
+        new.exchange.restore(account_of(new.engine), last_seen(new.engine))
+        new.inputs, new.acts, new.latch, new.slow = list(inputs), list(acts), old.latch, True
+        self.rig, self.asked, self.safe = new, {}, (len(inputs), len(acts))
+        latch = KillFile(START, False, missing=True) if old.latch is None else KillFile(START, old.latch["active"], old.latch.get("level", ""))
+        new.start(latch, time=max(new.engine.now, START))
+
+
+STEPS: dict[str, tuple[int, Any]] = {
+    "bar": (6, lambda storm: storm.rig.bars([storm.rig.desk().bar.close + storm.draw.randint(-1500, 1500)])),
+    "timer": (2, lambda storm: storm.rig.timer(storm.draw.choice((0.3, 2, 70)))),
+    "disk": (10, lambda storm: storm.settle()),
+    "disk fails": (2, lambda storm: storm.settle("no space left")),
+    "activate": (2, lambda storm: storm.ask("activate", level=storm.draw.choice(("halt", "flatten")))),
+    "deactivate": (3, lambda storm: storm.ask("deactivate", force=True)),
+    "hand engages": (1, lambda storm: storm.hand({"active": True})),
+    "hand releases": (1, lambda storm: storm.hand({"active": False})),
+    "hand spoils": (1, lambda storm: storm.hand({"active": None})),
+    "hand removes": (1, lambda storm: storm.hand(None)),
+    "kill -9": (1, lambda storm: storm.die(power=False)),
+    "power loss": (1, lambda storm: storm.die(power=True)),
+}
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_storm(seed: int) -> None:
+    storm = Storm(seed)
+    try:
+        for _ in range(120):
+            storm.step()
+    except AssertionError as error:
+        raise AssertionError(f"{error} after {storm.log[-12:]}") from error
+    for _ in range(60):
+        storm.settle()
+        storm.rig.timer(2)
+    assert not storm.rig.syncs
+    latch = storm.rig.latch
+    assert storm.rig.engine.kill.active == bool(latch and latch["active"]) or not storm.rig.engine.kill.active

@@ -35,7 +35,11 @@ class Storm:
         self.volatility = rng.choice([10, 25, 60, 150])  # bps a bar
         self.ids: set[str] = set()  # every client id that ever reached the exchange
         self.promised = False  # a person was told "active, durable" and not "inactive" since
+        self.settled = 0  # time of the last funding
+        self.released_by = 0  # the ticket of the last deactivation asked for
+        self.before = False  # the same, before a deactivation was asked for
         self.asked: dict[int, str] = {}  # ticket -> verb
+        self.paper = False  # is the exchange of this life rebuilt from the journal, or has it lived on?
         self.deaths = self.events = self.kills = self.flats = 0
         self.world = World(self.config, self.carries, rng, self.rates, watch=self._leaves)
         self.world.after = self._check
@@ -93,9 +97,9 @@ class Storm:
         self.deaths += 1
         self._ears()
         self.asked.clear()
-        old, paper = self.world, self.rng.random() < 0.5
+        old, self.paper = self.world, self.rng.random() < 0.5
         was = (old.engine.kill.active, old.engine.kill.level)
-        self.world = old.reborn(paper=paper)
+        self.world = old.reborn(paper=self.paper)
         self.world.after = self._check
         engine = self.world.engine
         assert (engine.kill.active, engine.kill.level) == was, "the kill switch is not as it was before the process died"
@@ -107,12 +111,15 @@ class Storm:
         replies = self.world.replies
         for ticket in [ticket for ticket in self.asked if ticket in replies]:
             verb, reply = self.asked.pop(ticket), replies[ticket]
-            if reply.result is not None and verb == "activate" and reply.result.get("durable"):
-                self.promised = True
-            elif verb == "deactivate" and reply.result is not None and "active" in reply.result:
-                self.promised = False
+            if reply.result is not None and verb == "activate" and reply.result["durable"]:
+                self.promised = self.promised or ticket > self.released_by
+            elif verb == "deactivate" and reply.result is None:
+                self.promised = self.before
 
     def _say(self, verb: str, /, **params: Any) -> None:
+        if verb == "deactivate":  # from here until its refusal nobody can say whether it was done
+            self.before, self.promised = self.promised, False
+            self.released_by = self.world.ticket + 1
         self.asked[self.world.ticket + 1] = verb
         self.world.verb(verb, **params)
 
@@ -138,18 +145,22 @@ class Storm:
             self.world.market(event)
         except Crash:
             self._die()
-            if self.world.engine.cursor[0] < event.time or json.dumps(codec.encode(event)) not in self._all_inputs():
-                self.world.market(event)
+            if not self._journaled(event):
+                fed_again = self.paper and not isinstance(event, Funding)
+                (self.world.market if fed_again else self.world.take)(event)
 
-    def _all_inputs(self) -> list[str]:
-        return [row for segment in self.world.segments for row in segment.inputs]
+    def _journaled(self, event: Any) -> bool:
+        row = json.dumps(codec.encode(event))
+        return any(row in segment.inputs for segment in self.world.segments[-4:])
 
     def _time(self) -> None:
         self.world.timer(self.rng.choice([1.0, 1.0, 2.0, 6.0]))
 
     def _funding(self) -> None:
-        symbol = self.rng.choice(self.symbols)
-        self._market(Funding(symbol, self.world.engine.now + 1, self.rng.gauss(0, 0.0005), 8 * 60 * MINUTE))
+        symbol, now = self.rng.choice(self.symbols), self.world.engine.now
+        if now - self.settled >= 10 * MINUTE:
+            self.settled = now
+            self._market(Funding(symbol, now + 1, self.rng.gauss(0, 0.0005), 8 * 60 * MINUTE))
 
     def _gap(self) -> None:
         now = self.world.engine.now

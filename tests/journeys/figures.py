@@ -1,0 +1,25 @@
+"""Figures that journeys measure: shown at the end of a run, kept where `HEDGEGRIDD_FIGURES` names a file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+FIGURES: list[str] = []
+
+
+def percentile(values: Sequence[float], part: float) -> float:
+    """The value below which `part` of them lies."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(part * len(ordered)))]
+
+
+def note(what: str, seconds: Sequence[float]) -> None:
+    """Remember some durations."""
+    p50, p99, most = (f"{value * 1000:.1f}" for value in (percentile(seconds, 0.5), percentile(seconds, 0.99), max(seconds)))
+    line = f"{what}: p50 {p50} ms, p99 {p99} ms, most {most} ms, of {len(seconds)}"
+    FIGURES.append(line)
+    if os.environ.get("HEDGEGRIDD_FIGURES"):
+        with Path(os.environ["HEDGEGRIDD_FIGURES"]).open("a") as file:
+            file.write(f"{line}\n")

@@ -1,0 +1,161 @@
+"""A full disk: nothing new is opened, `activate` closes all the same and says that it is not durable; with room again all is well."""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from journeys.daemon_process import DaemonProcess, held_and_quiet, positions
+
+Home = Callable[..., DaemonProcess]
+
+
+class SmallDisk:
+    """A file system of 4 MB under the state directory, filled by a file that can be taken away."""
+
+    def __init__(self, daemon: DaemonProcess) -> None:
+        self.filler = daemon.state / "filler"
+
+    def fill(self) -> None:
+        with self.filler.open("wb", buffering=0) as file:
+            for size in (65_536, 4_096, 1):
+                try:
+                    while True:
+                        file.write(b"x" * size)
+                except OSError:
+                    continue
+
+    def free(self) -> None:
+        self.filler.unlink()
+
+
+class FileLimit:
+    """The kernel refuses the daemon every longer file: what any user can do to a process of his own."""
+
+    def __init__(self, daemon: DaemonProcess) -> None:
+        self.daemon = daemon
+
+    def fill(self) -> None:
+        resource.prlimit(self.daemon.pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+
+    def free(self) -> None:
+        if self.daemon.runs:
+            resource.prlimit(self.daemon.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+
+
+Disk = SmallDisk | FileLimit
+
+
+@pytest.fixture(params=["small disk", "file limit"])
+def house(request: pytest.FixtureRequest, home: Home, tmp_path: Path) -> Iterator[tuple[DaemonProcess, Disk]]:
+    """A daemon with both legs held, and a disk that can be filled."""
+    daemon = home(minutes=3_000)
+    if request.param == "file limit":
+        held_and_quiet(daemon)
+        yield daemon, FileLimit(daemon)
+        return
+    daemon.state.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "hedgegridd-test", str(daemon.state)], capture_output=True)
+    if os.geteuid() != 0 or mounted.returncode:
+        pytest.skip("needs the right to mount a small disk")
+    try:
+        held_and_quiet(daemon)
+        yield daemon, SmallDisk(daemon)
+    finally:
+        daemon.clean_up()
+        subprocess.run(["umount", str(daemon.state)], check=True)
+
+
+def test_activate_flattens_all_the_same_and_says_not_durable(house: tuple[DaemonProcess, Disk]) -> None:
+    daemon, disk = house
+    disk.fill()
+    begun = time.monotonic()
+    said = daemon.call("activate", reason="before the disk")
+    assert said["durable"] is False, said
+    assert "NOT durable" in said["warning"]
+    found = daemon.flat()
+    assert time.monotonic() - begun < 5
+    assert not found["kill_switch"]["durable"]
+    assert any("NOT durable" in text for text in found["degraded"])
+    assert any("journal cannot be written" in text for text in found["degraded"])
+    disk.free()
+    found = daemon.until(lambda status: status["kill_switch"]["durable"] and not status["degraded"], 15)
+    assert daemon.engaged()["active"]
+    assert daemon.engaged()["reason"] == "before the disk"
+    daemon.kill()
+    daemon.sound()
+    assert positions(daemon.fills()) == (0, 0)
+    found = daemon.start(speed="1").flat()["kill_switch"]
+    assert (found["active"], found["reason"], found["durable"]) == (True, "before the disk", True)
+
+
+def test_the_command_line_says_it_too(house: tuple[DaemonProcess, Disk]) -> None:
+    daemon, disk = house
+    disk.fill()
+    done = daemon.ctl("activate", "--reason", "x")
+    assert (done.returncode, "NOT durable" in done.stderr, "flat" in done.stdout) == (0, True, True), done
+    disk.free()
+
+
+def test_killed_while_the_disk_is_full_it_starts_again_and_knows_what_it_can(house: tuple[DaemonProcess, Disk]) -> None:
+    daemon, disk = house
+    disk.fill()
+    daemon.call("activate", reason="not durable")
+    daemon.flat()
+    daemon.kill()  # nothing of it was written, and that is what it said
+    disk.free()
+    daemon.start(speed="1")
+    daemon.call("activate", reason="durable")
+    daemon.flat()
+    daemon.until(lambda status: status["kill_switch"]["durable"], 5)
+    assert daemon.stop() == 0
+    daemon.sound()
+    assert positions(daemon.fills()) == (0, 0)
+
+
+def test_no_opener_leaves_while_the_disk_is_full_and_trading_goes_on_after(house: tuple[DaemonProcess, Disk]) -> None:
+    daemon, disk = house
+    daemon.kill()
+    daemon.start(speed="3000")
+    disk.fill()
+    found = daemon.until(lambda status: any("journal cannot be written" in text for text in status["degraded"]), 15)
+    assert "journal cannot be written" in found["hold"]
+    daemon.until(lambda status: not any(sum(row["ladders"].values()) for row in status["instruments"]))
+    time.sleep(0.5)
+    assert not any(order["role"] == "entry" for order in daemon.call("orders")["orders"])
+    disk.free()
+    daemon.until(lambda status: not status["degraded"] and sum(status["instruments"][0]["ladders"].values()) > 0, 20)
+    daemon.call("activate", reason="enough")
+    daemon.flat()
+    daemon.until(lambda status: status["kill_switch"]["durable"], 5)
+    assert daemon.stop() == 0
+    daemon.sound()
+    assert positions(daemon.fills()) == (0, 0)
+
+
+def test_a_start_on_a_full_disk_is_refused_or_holds_what_it_has(house: tuple[DaemonProcess, Disk]) -> None:
+    daemon, disk = house
+    if isinstance(disk, FileLimit):
+        pytest.skip("a limit of one process does not outlive it")
+    daemon.call("activate", reason="kept")
+    daemon.kill()
+    disk.fill()
+    daemon.start(ready=False)
+    code = daemon.ended(30) if not came_up(daemon) else None
+    assert code in (None, 1, 78)
+    assert daemon.engaged()["active"]
+    daemon.clean_up()
+    disk.free()
+    assert daemon.start(speed="1").flat()["kill_switch"]["reason"] == "kept"
+
+
+def came_up(daemon: DaemonProcess) -> bool:
+    end = time.monotonic() + 5
+    while time.monotonic() < end and daemon.runs:
+        time.sleep(0.05)
+    return daemon.runs
