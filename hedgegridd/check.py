@@ -16,7 +16,8 @@ from typing import Any
 from hedgegridd import filled, worstcase
 from hedgegridd.config import Config, common, own, read
 from hedgegridd.errors import ConfigError, Problem
-from hedgegridd.plugins import Registry, fill, load_shipped
+from hedgegridd.heart.remote import shared
+from hedgegridd.plugins import Registry, fill, foreign_folders, given_names, load_shipped, mentioned
 from hedgegridd.settings import fields_of, leaves, meant, plain
 from hedgegridd.worstcase import ERROR, WARNING, Case, Desk, Finding, finding
 
@@ -129,6 +130,8 @@ def examine(config: Config, registry: Registry, *, grid: bool = True) -> tuple[C
             breakers[name] = settings
     for name, plugin in registry.alerts.items():
         problems += fill(getattr(plugin.thing, "Settings", None), own("alert", config.alert.get(name, {})), f"alert.{name}")[1]
+    for name, plugin in registry.services.items():
+        problems += fill(getattr(plugin.thing, "Settings", None), own("service", config.service.get(name, {})), f"service.{name}")[1]
     findings = [finding(ERROR, *one) for one in problems]
     equity, desks = equity_of(config), []
     for i, item in enumerate(config.instrument):
@@ -148,8 +151,8 @@ def _desk(config: Config, registry: Registry, where: str, item: Any, equity: flo
           grid: bool) -> tuple[Desk | None, list[Finding]]:  # fmt: skip
     plugin = registry.strategies.get(item.strategy)
     if plugin is None:
-        expected = f"one of the strategies there are: {', '.join(registry.strategies)}"
-        return None, [finding(ERROR, f"{where}.strategy", item.strategy, expected, meant(item.strategy, registry.strategies))]
+        wrong = shared(item.params, f"{where}.params")[1]
+        return None, [_elsewhere(config, registry, f"{where}.strategy", item.strategy), *(finding(ERROR, *one) for one in wrong)]
     settings, problems = fill(plugin.thing.Settings, item.params, f"{where}.params")
     findings = [finding(ERROR, *one) for one in problems]
     if item.filters.tick_size is None or item.filters.lot_size is None:
@@ -168,6 +171,18 @@ def _desk(config: Config, registry: Registry, where: str, item: Any, equity: flo
     if not grid or not equity:
         return desk._replace(price=None), findings
     return desk._replace(legs=filled.full_legs(plugin.thing, settings, desk.instrument, price, equity)), findings
+
+
+def _elsewhere(config: Config, registry: Registry, where: str, name: str) -> Finding:
+    """A strategy that does not ship with the package: doubtful where a plugin file speaks of it, wrong where none does."""
+    folders = foreign_folders(config.daemon.plugin_dirs, Path(config.files[0]).parent if config.files else Path())
+    shipped = ", ".join(registry.strategies)
+    if file := mentioned(name, folders):
+        hint = f"{file} speaks of it: it thinks in a process of its own, and nobody checks its filled grid"
+        return finding(WARNING, where, name, f"a strategy that ships with the package: {shipped}", hint)
+    looked = ", ".join(map(str, folders))
+    expected = f"a strategy that ships with the package ({shipped}) or that a plugin file registers; none in {looked} speaks of it"
+    return finding(ERROR, where, name, expected, meant(name, {*registry.strategies, *given_names(folders)}))
 
 
 def reference_price(config: Config, item: Any) -> float | None:
@@ -207,7 +222,7 @@ def _rest(keys: Any) -> dict[str, Any]:
 
 def plugin_names(case: Case) -> Iterator[Finding]:
     """A table for a plugin that is not there guards nothing; a foreign one may still be dropped in."""
-    for kind in ("breaker", "alert"):
+    for kind in ("breaker", "alert", "service"):
         known = case.registry.of(kind)
         for name in getattr(case.config, kind):
             origins = {origin for path, origin in case.config.origins.items() if path.startswith(f"{kind}.{name}.")}

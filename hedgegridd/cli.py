@@ -167,7 +167,9 @@ def plugins(context: click.Context, config_path: Path, as_json: bool) -> None:
         return
     for row in found:
         colour = "green" if row["state"] == "loaded" else "red"
-        click.echo(f"{row['kind']:<9} {row['name']:<16} " + click.style(f"{row['state']:<9}", fg=colour) + f" {row['file']}  {row['reason']}")
+        click.echo(
+            f"{row['kind']:<9} {row['name']:<16} " + click.style(f"{row['state']:<9}", fg=colour) + f" {row['file']}  {row['reason']}"
+        )
 
 
 if __name__ == "__main__":

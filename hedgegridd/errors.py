@@ -1,15 +1,15 @@
 """The error tree. Every error that a person may read is built here or from here; none is built from a bare string elsewhere.
 
-    HedgegriddError
-    ├── ConfigError         the configuration is wrong; carries every problem at once (exit 78)
-    ├── StateError          the state directory is unreadable, newer than this program, or contradicts itself (78)
-    │   └── JournalDamaged  a record before the last one does not verify; names the segment and the record
-    ├── AlreadyRunning      another instance holds the state directory (exit 75)
-    ├── PluginError         a plugin file was refused, or broke its contract
-    ├── FeedError           market data is missing, malformed or out of order
-    ├── ExchangeError       the exchange refused or could not be reached
-    ├── Refused             a verb was refused by rule; says which rule and what to do
-    └── Unknown             a risk input is stale, absent or malformed: never to be read as a neutral number
+HedgegriddError
+├── ConfigError         the configuration is wrong; carries every problem at once (exit 78)
+├── StateError          the state directory is unreadable, newer than this program, or contradicts itself (78)
+│   └── JournalDamaged  a record before the last one does not verify; names the segment and the record
+├── AlreadyRunning      another instance holds the state directory (exit 75)
+├── PluginError         a plugin file was refused, or broke its contract
+├── FeedError           market data is missing, malformed or out of order
+├── ExchangeError       the exchange refused or could not be reached
+├── Refused             a verb was refused by rule; says which rule and what to do
+└── Unknown             a risk input is stale, absent or malformed: never to be read as a neutral number
 """
 
 from __future__ import annotations

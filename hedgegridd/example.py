@@ -33,6 +33,7 @@ CHOSEN: dict[str, Any] = {
     "limits.max_exposure_pct": 80.0,
 }
 PRESET_KEYS = frozenset(path for preset in PRESETS.values() for path, _ in leaves(preset))
+ELSEWHERE = frozenset({"prometheus"})  # has its settings from [metrics]
 SAID = re.compile(r"^\s+(\w+): .*#: (.+)$", re.MULTILINE)
 
 
@@ -51,7 +52,7 @@ def _tables(registry: Registry) -> Iterator[str]:
             yield from _instrument(registry)
         elif one.name in COMMON:
             for plugin in registry.of(one.name).values():
-                yield from _plugin(one.name, plugin)
+                yield from _plugin(one.name, plugin) if plugin.name not in ELSEWHERE else ()
 
 
 def _section(path: str, cls: type, title: str, header: str = "") -> Iterator[str]:

@@ -13,7 +13,7 @@ import pwd
 import re
 import stat
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
@@ -49,6 +49,8 @@ CONTRACT = {
 NEEDS = frozenset({"bars", "trades", "marks", "quotes", "funding", "volume", "index"})
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,47}")
+NAMED = re.compile(r"""\bname\s*(?::\s*\w+\s*)?=\s*["']([a-z][a-z0-9_]{0,47})["']""")
+ETC = Path("/etc/hedgegridd/plugins")
 MAX_BYTES = 1 << 20
 SHIPPED_MODULE = "hedgegridd_plugin_"
 
@@ -128,6 +130,31 @@ def plugin_files(folder: Path) -> list[Path]:
         return sorted(p for p in folder.iterdir() if p.suffix == ".py" and p.name[0] not in "._")
     except OSError:
         return []
+
+
+def foreign_folders(dirs: Iterable[str], base: Path) -> list[Path]:
+    """Where foreign plugin files are looked for: `daemon.plugin_dirs` are relative to the configuration file's folder, `base`."""
+    return [ETC, *((base / folder).resolve() for folder in dirs)]
+
+
+def texts(folders: Iterable[Path]) -> Iterator[tuple[Path, str]]:
+    """The plugin files of these folders as text, to be read and not to be run; what cannot be read is left out."""
+    for file in (file for folder in folders for file in plugin_files(folder)):
+        try:
+            with file.open(errors="replace") as opened:
+                yield file, opened.read(MAX_BYTES)
+        except OSError:  # why it cannot be read is told where it would be loaded
+            continue
+
+
+def mentioned(name: str, folders: Iterable[Path]) -> Path | None:
+    """The first plugin file in which this name stands in quotes: it may be the one that registers it."""
+    return next((file for file, text in texts(folders) if f'"{name}"' in text or f"'{name}'" in text), None)
+
+
+def given_names(folders: Iterable[Path]) -> set[str]:
+    """What the plugin files of these folders call the things they register, as far as it is written as `name = "..."`."""
+    return {name for _, text in texts(folders) for name in NAMED.findall(text)}
 
 
 # --- verifying -------------------------------------------------------------------------------------------------------

@@ -8,11 +8,27 @@ from typing import Any
 
 from hedgegridd import Alert, hookimpl
 
-
 #: Rules whose act the log tells anyway: one line per act that matters, not two.
 TOLD = frozenset(
-    "kill_activated kill_deactivated breaker_tripped breaker_near breaker_unknown breaker_error breaker_would_trip breaker_cleared "
-    "flatten_started flatten_done emergency_stop_placed unprotected disk_failed fill order_error started stopped".split()
+    [
+        "kill_activated",
+        "kill_deactivated",
+        "breaker_tripped",
+        "breaker_near",
+        "breaker_unknown",
+        "breaker_error",
+        "breaker_would_trip",
+        "breaker_cleared",
+        "flatten_started",
+        "flatten_done",
+        "emergency_stop_placed",
+        "unprotected",
+        "disk_failed",
+        "fill",
+        "order_error",
+        "started",
+        "stopped",
+    ]
 )
 
 

@@ -183,8 +183,10 @@ def check(rig: Rig) -> None:
     """What must hold after every event."""
     engine: Engine = rig.engine
     account = engine.account
-    equity = account.start + account.transfers + sum(
-        d.books.realized - d.books.fees - d.books.funding + d.unrealized() for d in engine.desks.values()
+    equity = (
+        account.start
+        + account.transfers
+        + sum(d.books.realized - d.books.fees - d.books.funding + d.unrealized() for d in engine.desks.values())
     )
     assert abs(equity - account.equity) <= 1e-9 * max(1.0, abs(equity))
     for desk in engine.desks.values():

@@ -46,7 +46,7 @@ _GLOBAL = {param.name for param in _GLOBALS}
 _FLAGS = {param.name for verb in VERBS.values() for param in verb.params if param.kind == "flag"} | {"json", "help", "version"}
 
 
-class Usage(Exception):  # noqa: N818
+class Usage(Exception):
     """The command line is wrong."""
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 MAX_ANSWER = 16 << 20  # bytes; a daemon keeps to protocol.MAX_FRAME, but a longer answer is still an answer
 
 
-class Unreachable(Exception):  # noqa: N818
+class Unreachable(Exception):
     """No daemon answers. `forbidden`: there is a socket, but the caller may not open it.
 
     Beside the error tree, like `Fault`: that tree costs more to import than all the rest of a call.

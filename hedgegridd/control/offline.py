@@ -22,7 +22,7 @@ _RANK = {"halt": 0, "flatten": 1}
 SOURCE = "hedgegridctl, no daemon"
 
 
-class NotWritten(Exception):  # noqa: N818
+class NotWritten(Exception):
     """The kill switch file was not written: nothing changed, and this is why."""
 
 

@@ -30,7 +30,7 @@ READ, WRITE, LOCAL = "read", "write", "local"  # LOCAL: the client's own, never 
 LEGS, BOTH, LEVELS = ("long", "short"), ("long", "short", "both"), ("halt", "flatten")
 
 
-class Fault(Exception):  # noqa: N818
+class Fault(Exception):
     """An error that goes over the wire. Beside the error tree, which costs a client more to import than its whole call."""
 
     def __init__(self, code: int, text: str, ident: Any = None) -> None:

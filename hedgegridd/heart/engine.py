@@ -12,9 +12,10 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from hedgegridd.errors import StateError
 from hedgegridd.heart import notices, on_exchange, on_house, on_market, protect
 from hedgegridd.heart.account import Account
-from hedgegridd.heart.breakers import Guard, Noticed, Panel, Tripped, Verdict, judge
+from hedgegridd.heart.breakers import Guard, Noticed, Panel, Tripped, Verdict, judge, take_settings
 from hedgegridd.heart.deadman import DeadMan
 from hedgegridd.heart.desk import LEGS, Desk, rows
 from hedgegridd.heart.effects import Amend, Ask, AskReport, Cancel, Effect, Finished, InForce, Notify, Place, Reply, Sync, Write
@@ -529,10 +530,15 @@ class Engine:
         }
 
     def take_over(self, old: Engine) -> None:
-        """Go on where another engine is, between two events: a reload."""
+        """Go on where another engine is, between two events: a reload, or the next life. StateError where this one cannot."""
+        for desk in old.desks.values():
+            _succeeded(desk, self.desks.get(desk.symbol))
         self.load(old.dump())
         self.foreign, self.flattens = old.foreign, old.flattens  # with the replies that people wait for
         self.panel.reconfigured(old.panel)
+        for guard in self.panel.guards.values():
+            if guard.breaker is None:
+                take_settings(guard, self.config.breakers.get(guard.name, {}), guard.on_trip.name.lower())
         self.panel.candidates = old.panel.candidates
         self.finished = old.finished
         self.sync_failed_at = old.sync_failed_at
@@ -562,3 +568,15 @@ class Engine:
         self.questions = {seq: (host, name) for seq, host, name in data["questions"]}
         self.thinkers = dict(data["thinkers"])
         self.dirty = False  # breakers had their look; a start and a reload give them another
+
+
+def _succeeded(old: Desk, new: Desk | None) -> None:
+    """May a symbol's state go on under the new configuration? Its prices are ticks and its quantities lots, of the old sizes."""
+    busy = old.books.long_qty or old.books.short_qty or old.orders.open
+    if new is None and busy:
+        raise StateError(f"{old.symbol} has positions or orders and is not configured any more: "
+                         "configure it, close it (hedgegridd flatten), then remove it")  # fmt: skip
+    sizes = [(desk.instrument.tick_size, desk.instrument.lot_size) for desk in (old, new) if desk is not None]
+    if len(set(sizes)) > 1:
+        raise StateError(f"{old.symbol}: tick and lot size are {sizes[1]}, the state was made with {sizes[0]}: "
+                         "keep them, or begin with a new state directory")  # fmt: skip

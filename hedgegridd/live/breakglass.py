@@ -20,6 +20,7 @@ from hedgegridd import paths
 from hedgegridd.control.client import Client, Unreachable
 from hedgegridd.control.protocol import Fault
 from hedgegridd.errors import AlreadyRunning
+from hedgegridd.heart.desk import LEGS
 from hedgegridd.live.latch import Latch
 from hedgegridd.model import Mode
 from hedgegridd.plugins import Registry
@@ -36,12 +37,7 @@ def flatten(config: Config, registry: Registry, leg: str, state_dir: str, socket
     state = Path(paths.state_dir(state_dir, config.daemon.state_dir, config.daemon.instance, env))
     path = paths.daemon_socket(socket, config.daemon.socket, config.daemon.instance, env, Mode(config.mode) == Mode.LIVE)
     level = "flatten" if leg == "both" else "halt"
-    state.mkdir(mode=0o750, parents=True, exist_ok=True)
-    latch = Latch(state / "killswitch.json")
-    if not latch.read().active:
-        content = {"active": True, "level": level, "phase": "requested", "reason": REASON, "source": "break-glass"}
-        latch.write({**content, "actor": f"uid={os.getuid()}", "since": time.time_ns() // 1_000_000})
-    say(f"kill switch engaged ({level}) in {state}")
+    _engage(state, level, say)
     answered = _by_daemon(path, leg, config.flatten.deadline_seconds, say)
     if answered is not None:
         return answered
@@ -52,6 +48,20 @@ def flatten(config: Config, registry: Registry, leg: str, state_dir: str, socket
         if answered is None:
             raise
         return answered
+
+
+def _engage(state: Path, level: str, say: Say) -> None:
+    """The kill switch file; a disk that refuses it does not keep anybody from closing."""
+    try:
+        state.mkdir(mode=0o750, parents=True, exist_ok=True)
+        latch = Latch(state / "killswitch.json")
+        if not latch.read().active:
+            content = {"active": True, "level": level, "phase": "requested", "reason": REASON, "source": "break-glass"}
+            latch.write({**content, "actor": f"uid={os.getuid()}", "since": time.time_ns() // 1_000_000})
+    except OSError as error:
+        say(f"the kill switch could NOT be written, closing all the same: {error}")
+    else:
+        say(f"kill switch engaged ({level}) in {state}")
 
 
 # --- a daemon that answers ------------------------------------------------------------------------------------------------
@@ -127,5 +137,6 @@ async def _close(config: Config, registry: Registry, leg: str, state: Path, env:
         flat = await daemon.wait_flat(config.flatten.deadline_seconds)
         daemon.give_up()
         await work
+        flat = flat and not any(leg in ("both", LEGS[number].name.lower()) for _, number, _ in daemon.engine.held_legs())
         say(f"flat after {time.monotonic() - begun:.1f} s" if flat else f"NOT flat: {'; '.join(daemon.engine.unresolved())}")
         return 0 if flat else NOT_FLAT

@@ -13,17 +13,19 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from hedgegridd.errors import Refused
+from hedgegridd.errors import FeedError, Refused
+from hedgegridd.heart import notices
 from hedgegridd.heart.desk import Desk
 from hedgegridd.heart.effects import Amend, Ask, AskReport, Cancel, Effect, Finished, InForce, Notify, Place, Reply, Retired, Sync, Write
 from hedgegridd.heart.engine import Engine
+from hedgegridd.heart.killswitch import LONGEST_REASON
 from hedgegridd.heart.remote import RemoteDesk
 from hedgegridd.heart.verbs import VERBS
 from hedgegridd.live import log
 from hedgegridd.live.notify import Notifier
 from hedgegridd.live.pacer import Pacer
 from hedgegridd.live.patience import MOMENT_SECONDS, Patience
-from hedgegridd.model import DiskFailed, Durable, FeedEnd, Gap, Held, KillFile, Mark, OrderState, Outlook, Report, Started, Stopping, Timer, Trade, Verb, Warmup
+from hedgegridd.model import DiskFailed, Durable, FeedEnd, Gap, Held, KillFile, Mark, OrderState, Outlook, Report, Role, Started, Stopping, Timer, Trade, Verb, Warmup
 from hedgegridd.times import iso
 
 TICK_SECONDS = 0.25  # how often the kill switch file, the socket and the watchdog are looked after
@@ -72,6 +74,7 @@ class Daemon:
         self.inbox: deque[Any] = deque()
         self.lags: deque[float] = deque(maxlen=512)
         self.flat = True
+        self.failure: FeedError | None = None  # why the feed could not go on
         self.feed_over = False
         self.ready = False
         self._backlog: deque[tuple[Callable[..., Any], tuple[Any, ...]]] = deque(maxlen=BACKLOG)
@@ -86,6 +89,7 @@ class Daemon:
         self._loop = asyncio.get_running_loop()
         self._events: Iterator[Any] = iter(())
         self._next: Any = None
+        self._ticker: asyncio.Task[None] | None = None
         self._cold: list[RemoteDesk] = []  # foreign strategies that were not there to be warmed up at the start
         self.on_progress: Callable[[int], None] | None = None
         self.look_after: Callable[[], Awaitable[Any]] | None = None  # the control socket's own check
@@ -96,24 +100,67 @@ class Daemon:
 
     async def run(self, started: Started) -> bool:
         """Work until the feed ends or `stop`; True = nothing was left half done."""
+        try:
+            self._begin(started)
+            self._ticker = asyncio.create_task(self._tick())
+            await self._work()
+        except Exception as error:  # the fence at the top: a heart that failed neither goes on nor ends in silence
+            self._fail(error)
+            raise
+        finally:
+            if self._ticker is not None:
+                self._ticker.cancel()
+            await self._close()
+        return self.flat
+
+    def _begin(self, started: Started) -> None:
+        """The exchange, the first event of this life, then what is to be learnt from before it."""
         instruments = {symbol: desk.instrument for symbol, desk in self.engine.desks.items()}
         table = self.engine.config.exchange
         self.exchange.start(self.emit, instruments, getattr(table, table.name, table.other))
         self.exchange.restore(account_of(self.engine), last_seen(self.engine))
         time, count = self.engine.cursor
         self._events = self._resumed(time, count)
-        self._next = next(self._events, None)
+        try:
+            self._next = next(self._events, None)
+        except FeedError as error:
+            self._feed_failed(error)
         first = self._next.time if self._next is not None else 1
         self._take(started._replace(time=max(self.engine.now, first)))
         self._cold = list(self.engine.remotes)
-        self._warm_up([desk for desk in self.engine.desks.values() if desk not in self._cold])
-        ticker = asyncio.create_task(self._tick())
         try:
-            await self._work()
-        finally:
-            ticker.cancel()
-            await self._close()
-        return self.flat
+            self._warm_up([desk for desk in self.engine.desks.values() if desk not in self._cold])
+        except FeedError as error:
+            self._feed_failed(error)
+
+    def _feed_failed(self, error: FeedError) -> None:
+        """There is nothing to trade on: openers are withdrawn, a page goes out, and the run ends with this error."""
+        self.failure, self.feed_over, self._next = error, True, None
+        self.post(Stopping(self.engine.now, False, f"the feed failed: {error}"))
+        self._page(f"the feed failed: {error}; openers are withdrawn, closers and stops stay")
+
+    def _fail(self, error: Exception) -> None:
+        """The heart or its shell is broken: openers are withdrawn, the kill switch file is written for the next life, a page goes out."""
+        text = f"the daemon cannot go on: {type(error).__name__}: {error}"
+        log.event("CRITICAL", text)
+        orders = [order for desk in self.engine.desks.values() for order in desk.orders.open.values()]
+        openers = [order for order in orders if order.role == Role.ENTRY and order.state != OrderState.PENDING]
+        for step in (lambda: self.exchange.cancel(openers), lambda: self._shut(text), lambda: self._page(f"{text}; openers are withdrawn")):
+            try:
+                step()
+            except Exception as again:  # a fence: each of these is tried, whatever became of the one before
+                log.event("CRITICAL", f"while ending: {type(again).__name__}: {again}")
+
+    def _shut(self, reason: str) -> None:
+        """Engage by the file, in the disk's thread: after whatever it is writing now."""
+        kill = self.engine.kill
+        if not kill.active or self.engine.releasing:
+            content = {**kill.as_file(), "active": True, "reason": reason[:LONGEST_REASON], "source": "daemon", "since": self.engine.now}
+            self._disk.submit(self.latch.write, content)
+
+    def _page(self, text: str) -> None:
+        """Tell a person what the heart cannot."""
+        self._notify(Notify(notices.system_error(self.engine.now, text)))
 
     def stop(self, reason: str, flatten: bool) -> None:
         """Ask for a clean stop: openers are cancelled, a flatten under way is finished first."""
@@ -127,10 +174,10 @@ class Daemon:
             self._wake.set()
 
     async def wait_flat(self, seconds: float) -> bool:
-        """Wait until the exchange has reported every leg being flattened zero."""
+        """Wait until the exchange has reported every leg being flattened zero, whatever the disk does meanwhile."""
         begun = clock.monotonic()
         while clock.monotonic() - begun < seconds:
-            if self.ready and not self.engine.active() and not self.busy:
+            if self.ready and not self.engine.active() and not (self.inbox or self.urgent):
                 return True
             await asyncio.sleep(0.01)
         return False
@@ -227,7 +274,19 @@ class Daemon:
 
     def _feed_turn(self) -> bool:
         """Take the feed's next event if it is due and nothing before it is unfinished."""
-        if self.feed_over or self._syncing:
+        try:
+            return self._next_event()
+        except FeedError as error:
+            self._feed_failed(error)
+            return True
+
+    @property
+    def _held_up(self) -> bool:
+        """The data's time waits for the disk, while there is room left for what must not wait."""
+        return self._syncing > 0 or len(self._backlog) > BACKLOG // 2
+
+    def _next_event(self) -> bool:
+        if self.feed_over or self._held_up:
             return False
         if self._next is None:
             self._next = next(self._events, None)
@@ -258,7 +317,7 @@ class Daemon:
         self._wake.clear()
         if self.urgent or self.inbox or self._done:
             return
-        due = self.pacer.wait(self._next.time) if self._next is not None and not self._syncing else TICK_SECONDS
+        due = self.pacer.wait(self._next.time) if self._next is not None and not self._held_up else TICK_SECONDS
         if self.patience.waits(self.engine):
             due = MOMENT_SECONDS / 2
         try:
@@ -269,6 +328,8 @@ class Daemon:
     def _housekeep(self) -> None:
         """Between events: the watchdog is fed here, by the loop that trades, so a hung loop starves it."""
         self.notifier.watchdog()
+        if self._ticker is not None and self._ticker.done():
+            self._ticker.result()  # it ends by failing only: without it no file is looked at and no time passes
         if self.journal.wants_rotation and not (self.inbox or self.urgent or self._backlog or self._syncing):
             try:
                 self.journal.rotate(self.checkpoint())
@@ -286,11 +347,17 @@ class Daemon:
             now = clock.monotonic()
             self.lags.append((now - before - TICK_SECONDS) * 1000)
             self.look_at_latch()
-            if self.look_after is not None:
-                await self.look_after()
+            await self._look_after_socket()
             if now - last_timer >= TIMER_SECONDS:
                 last_timer = now
                 self.post(Timer(self._data_now(), wall_ms()))
+
+    async def _look_after_socket(self) -> None:
+        try:
+            if self.look_after is not None:
+                await self.look_after()
+        except OSError as error:  # no file descriptors left, say: the kill switch file is still looked at
+            log.event("ERROR", f"the control socket cannot be looked after: {error}")
 
     def _data_now(self) -> int:
         """The data's clock between two events; with no feed left it goes on by the second, so that retries and deadlines do."""
@@ -302,17 +369,26 @@ class Daemon:
     def look_at_latch(self) -> None:
         """Obey the kill switch file if others touched it."""
         overlooked, self.latch.overlooked = self.latch.overlooked, None
-        file: KillFile | None = self.latch.read() if self.latch.changed() else overlooked
+        file = self._touched() or overlooked
         if file is not None:
             self.post(file._replace(time=self.engine.now), urgent=True)
+
+    def _touched(self) -> KillFile | None:
+        """The kill switch file where another hand changed it; our own, while the disk's thread is at it, is nothing new."""
+        if not self.latch.changed():
+            return None
+        file: KillFile = self.latch.read()
+        kill = self.engine.kill
+        ours = self._syncing and file.active and (file.level, file.reason) == (kill.level.name.lower(), kill.reason)
+        return None if ours else file
 
     # --- events in, effects out -------------------------------------------------------------------------------------
 
     def _take(self, event: Any) -> None:
         if not self.ready and isinstance(event, Report):
             self._loop.call_soon(self._is_ready)
-        if isinstance(event, Durable) and self.latch.changed():
-            self._take(self.latch.read()._replace(time=self.engine.now))  # the gate's last look before openers leave
+        if isinstance(event, Durable) and (file := self._touched()) is not None:
+            self._take(file._replace(time=self.engine.now))  # the gate's last look before openers leave
         if event.time < self.engine.now:
             event = event._replace(time=self.engine.now)
         self._record(self.journal.input, event)
@@ -375,12 +451,12 @@ class Daemon:
             content = effect.latch
             steps.insert(1 if effect.latch_last else 0, lambda: self.latch.write(content))
         for step in steps:
+            if failures and effect.latch_last:
+                break  # a release whose record is not on the disk must not reach the file
             try:
                 step()
-            except OSError as error:
-                failures.append(str(error))
-                if effect.latch_last:
-                    break  # a release whose record is not on the disk must not reach the file
+            except Exception as error:  # a fence: whatever happens in this thread, the heart must hear of it
+                failures.append(str(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}")
         self._loop.call_soon_threadsafe(self._synced, effect.mark, "; ".join(failures))
 
     def _synced(self, mark: int, failure: str) -> None:

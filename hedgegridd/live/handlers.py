@@ -99,7 +99,7 @@ class Handlers:
         for desk in self.daemon.engine.desks.values():
             found += [{"symbol": desk.symbol, **_rung(desk, leg, role, price, qty), "reason": why} for leg, role, price, qty, why in desk.withheld]
             if not desk.ready:
-                found.append({"symbol": desk.symbol, "reason": "warming up: the indicators have not seen enough bars"})
+                found.append({"symbol": desk.symbol, "reason": desk.guarded or "warming up: the indicators have not seen enough bars"})
         hold = self.daemon.engine.gate.hold()
         return {"schema": SCHEMA, "why": found, "hold": hold or None}
 
@@ -112,12 +112,14 @@ class Handlers:
         verdict = None if again is None else {"tripped": again.trip is not None, "reason": again.trip.reason if again.trip else again.unknown}
         return {"schema": SCHEMA, **guard.row(), "since": iso(guard.since), "inputs": guard.inputs, "recomputed": verdict}
 
-    def tail(self, params: Params) -> dict[str, Any]:
-        records = journal.tail(self.daemon.journal.folder, params.get("limit", 50), params.get("order"))
+    # --- done by the shell itself -----------------------------------------------------------------------------------
+
+    async def tail(self, params: Params, _: str) -> dict[str, Any]:
+        """Off the loop: to find the acts of one order it may have to read them all."""
+        folder, count, order = self.daemon.journal.folder, params.get("limit", 50), params.get("order")
+        records = await asyncio.get_running_loop().run_in_executor(None, journal.tail, folder, count, order)
         found = [{"seq": record.seq, "time": iso(record.time), "kind": record.kind, **record.data} for record in records]
         return {"schema": SCHEMA, "journal.tail": found}
-
-    # --- done by the shell itself -----------------------------------------------------------------------------------
 
     async def verify(self, _: Params, __: str) -> dict[str, Any]:
         folder = self.daemon.journal.folder
@@ -213,9 +215,9 @@ READS: dict[str, Callable[[Handlers, Params], dict[str, Any]]] = {
     "metrics": Handlers.metrics,
     "config": Handlers.config,
     "why": Handlers.why,
-    "journal.tail": Handlers.tail,
 }
 SHELL: dict[str, Callable[[Handlers, Params, str], Awaitable[dict[str, Any]]]] = {
+    "journal.tail": Handlers.tail,
     "journal.verify": Handlers.verify,
     "alert.test": Handlers.alert_test,
     "reload": Handlers.reload_config,

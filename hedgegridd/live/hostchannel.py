@@ -77,7 +77,7 @@ class HostChannels:
 
     def close(self) -> None:
         """No more changes; lanes are closed with all the others."""
-        self._hand.shutdown(cancel_futures=True)
+        self._hand.shutdown(wait=False, cancel_futures=True)
 
     def _settle(self) -> None:
         """Make the lanes what tables and files ask for."""

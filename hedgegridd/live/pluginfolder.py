@@ -1,7 +1,8 @@
 """The plugin folders: a file dropped in, edited or removed while the daemon runs becomes a host, a second host, or a note.
 
 One law: an edit never leaves a moment without the old guard. The old version stays in force until `armed` says that the new
-one is; a file that was removed goes on guarding until `retire`. Whether a breaker is armed is decided by the heart.
+one is; a file that was removed goes on guarding (and thinking) until `retire`; alerts and services end with it. Whether a breaker
+is armed is decided by the heart.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from hedgegridd.model import Missed, PluginChanged
 from hedgegridd.plugins import Registry, Source, plugin_files, read
 
 DEBOUNCE = 0.1  #: seconds of quiet after the last change, so that a file is read when its writer is done
+LASTING = frozenset({"breaker", "strategy"})  #: kinds that a file goes on with though it was removed
 RESCAN = 2.0  #: seconds; finds what the kernel's notices missed (network folders, no watches left, a folder made later)
 
 Stamp = tuple[int, ...]
@@ -32,6 +34,7 @@ class Entry:
         self.current: Host | None = None
         self.candidate: Host | None = None
         self.removed = False
+        self.pinned = False  # not of a watched folder: there until it is taken away
         self.refusal = ""
 
     @property
@@ -61,6 +64,7 @@ class PluginFolder:
         self._entries: dict[Path, Entry] = {}
         self._hosts: dict[str, Host] = {}
         self._ended: list[Host] = []  # their children may not be reaped yet
+        self._notes: dict[tuple[str, str], str] = {}  # (kind, name) -> what is wrong with it
         self._observer: Any = None
         self._watched: set[Path] = set()
         self._wanted = asyncio.Event()
@@ -82,6 +86,19 @@ class PluginFolder:
             await self._loop.run_in_executor(None, self._observer.join)
         await asyncio.gather(*(host.stopped() for host in [*self._hosts.values(), *self._ended]))
         self._hosts.clear()
+
+    def pin(self, source: Source) -> None:
+        """Host a file that lies in no watched folder, such as a shipped service; it is there until `unpin`."""
+        entry = self._entries.setdefault(source.file, Entry())
+        entry.pinned = True
+        if not any(host.source.sha256 == source.sha256 for host in entry.hosts):
+            self._take(entry, source)
+
+    def unpin(self, file: Path) -> None:
+        """Take such a file away again, if it is there."""
+        if (entry := self._entries.get(file)) is not None and entry.pinned:
+            entry.pinned = False
+            self._remove(file, entry)
 
     # --- asking ---
 
@@ -123,7 +140,15 @@ class PluginFolder:
 
     def rows(self) -> list[dict[str, str]]:
         """The `plugins` rows of `status`: what runs inside the daemon, then every foreign file."""
-        return self._registry.rows() + [row for path, entry in sorted(self._entries.items()) for row in _rows(path, entry)]
+        hosted = [row for path, entry in sorted(self._entries.items()) for row in _rows(path, entry)]
+        for row in hosted:
+            if row["state"] == "loaded" and (why := self._notes.get((row["kind"], row["name"]))):
+                row |= {"state": "error", "reason": why}
+        return [row for row in self._registry.rows() if Path(row["file"]) not in self._entries] + hosted
+
+    def note(self, kind: str, name: str, why: str) -> None:
+        """What is wrong with something that is loaded, for `rows`; "" = nothing any more."""
+        self._notes[kind, name] = why
 
     def facts(self, host: str) -> list[dict[str, Any]]:
         """What a host's hello told: {kind, name, schema}, and a breaker's on_trip and needs."""
@@ -195,7 +220,7 @@ class PluginFolder:
                 self._refuse(path, entry, "", news)
             elif back:
                 self._tell(entry.hosts)
-        for path in [p for p, entry in self._entries.items() if p not in found and not entry.removed]:
+        for path in [p for p, entry in self._entries.items() if p not in found and not entry.removed and not entry.pinned]:
             self._remove(path, self._entries[path])
 
     def _take(self, entry: Entry, source: Source) -> None:
@@ -217,6 +242,9 @@ class PluginFolder:
             self._say(host, "removed", "the file is gone; what it guards stays guarded until it is disarmed")
         if not entry.hosts:
             self._emit(PluginChanged(self._now(), str(path), "", "", (), "removed", "the file is gone"))
+        if not any(kind in LASTING for host in entry.hosts for kind, _ in host.names):
+            for host in entry.hosts:
+                self._end(host)
             del self._entries[path]
 
     def _changed(self, host: Host) -> None:
@@ -244,6 +272,7 @@ class PluginFolder:
             if kind == "exchange":
                 return f"exchange {name!r}: a foreign exchange is never hot-loaded; name its file in the configuration and restart"
             owner = self._registry.of(kind)[name].file if name in self._registry.of(kind) else None
+            owner = None if owner == host.source.file else owner  # a file of the package's own, in a process of its own
             owner = owner or next((one.source.file for one in others if (kind, name) in one.names), None)
             if owner is not None:
                 return f"{kind} {name!r} is already registered by {owner}; choose another name"

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hedgegridd.config import load
-from hedgegridd.errors import ConfigError, Refused
+from hedgegridd.errors import ConfigError, Refused, StateError
 from hedgegridd.heart.build import build
 from hedgegridd.heart.engine import Engine
 from hedgegridd.live import log
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from hedgegridd.live.daemon import Daemon
     from hedgegridd.plugins import Registry
 
+PATIENCE_MS = 10_000  # how long to wait for a moment between two events
 FIXED = ("mode", "exchange", "feed", "daemon", "journal")  # what a running daemon cannot change under itself
 
 
@@ -47,9 +48,16 @@ async def reload(
     symbols = {item.symbol for item in new.instrument}
     if symbols != set(daemon.engine.desks):
         raise Refused("the old configuration stays: instruments are added and removed with a restart")
-    while daemon.busy:
+    for _ in range(PATIENCE_MS):
+        if not daemon.busy:
+            break
         await asyncio.sleep(0.001)
-    swap(daemon, new, registry, checkpoint)
+    else:
+        raise Refused("the old configuration stays: the disk does not take the journal")
+    try:
+        swap(daemon, new, registry, checkpoint)
+    except (OSError, StateError) as error:
+        raise Refused(f"the old configuration stays: {error}") from error
     log.event("WARNING", f"configuration reloaded by {actor}: {', '.join(changed) or 'nothing changed'}")
     return {"changed": changed}, new
 

@@ -43,7 +43,7 @@ MOST_SHOWN = 20
 
 
 def replay(folder: Path, registry: Registry, frm: int | None = None, to: int | None = None) -> Replayed:
-    """Replay the journal in `folder` (the state directory's `journal`). JournalDamaged where a hash fails, StateError where there is none."""
+    """Replay the journal in `folder`, the state directory's. JournalDamaged where a hash fails, StateError where there is none."""
     if not folder.is_dir():
         raise StateError(f"{folder}: there is no journal; --state-dir is the folder that holds `journal`")
     run = _Run(registry)

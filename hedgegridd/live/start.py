@@ -16,30 +16,31 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hedgegridd import __version__, paths
-from hedgegridd.config import own
+from hedgegridd.config import own, parse
 from hedgegridd.control.server import Server
-from hedgegridd.errors import ConfigError
+from hedgegridd.errors import ConfigError, StateError
 from hedgegridd.feed.source import open_feed
 from hedgegridd.heart.build import build, exchange_of
 from hedgegridd.heart.engine import Engine
 from hedgegridd.journal import Journal, Recovered
-from hedgegridd.live import log, status
+from hedgegridd.live import log, services, status
 from hedgegridd.live.alerts import Alerts
 from hedgegridd.live.daemon import Daemon, wall_ms
 from hedgegridd.live.dryrun import DryRun
+from hedgegridd.live.errands import Errands
 from hedgegridd.live.handlers import Handlers
+from hedgegridd.live.hostchannel import HostChannels
 from hedgegridd.live.latch import Latch
 from hedgegridd.live.pluginfolder import PluginFolder
 from hedgegridd.live.progress import Progress
 from hedgegridd.live.pulse import Pulse
 from hedgegridd.live.reload import reload
+from hedgegridd.live.services import Services
 from hedgegridd.model import KillFile, Mode, PluginChanged, Severity, Started
-from hedgegridd.plugins import Registry, equip
+from hedgegridd.plugins import Registry, equip, foreign_folders
 from hedgegridd.savefile import save
 from hedgegridd.schema import Config
 from hedgegridd.times import iso
-
-ETC_PLUGINS = Path("/etc/hedgegridd/plugins")
 
 
 class Options(NamedTuple):
@@ -65,19 +66,56 @@ def kill_variable(config: Config, env: Mapping[str, str]) -> str:
 
 def plugin_tables(config: Config) -> dict[str, dict[str, Any]]:
     """kind -> name -> the plugin's own settings, as plugin hosts want them."""
-    kinds = {"breaker": config.breaker, "alert": config.alert, "service": config.service}
+    kinds = {"breaker": config.breaker, "alert": config.alert, "service": services.tables(config)}
     return {kind: {name: own(kind, table) for name, table in tables.items()} for kind, tables in kinds.items()}
 
 
-def recover(engine: Engine, recovered: Recovered) -> None:
-    """Bring an engine to where the journal ended: checkpoint, then every input after it, with nothing performed."""
+MOST_POISON = 10  # inputs that a heart may fail at before the journal is taken for another program's
+
+
+def recover(engine: Engine, recovered: Recovered, registry: Registry) -> str:
+    """Bring an engine to where the journal ended: checkpoint, then every input after it, with nothing performed.
+
+    The inputs are taken in by the heart that took them in the first time, built from the checkpoint's own configuration, and the
+    new one goes on from there. Answers what was wrong, "" = nothing. StateError where the new one cannot go on.
+    """
     if recovered.checkpoint is not None:
-        engine.load(recovered.checkpoint["engine"])
-    for _, event in recovered.inputs:
-        engine.handle(event)
+        old, wrong = _as_it_was(recovered.checkpoint, recovered.inputs, registry, engine)
+        engine.take_over(old)
+    else:
+        wrong = ""
     last = recovered.last_kill
-    if last is not None and last["active"] and not engine.kill.active:
+    if last is not None and last["active"] and (not engine.kill.active or last["level"] > engine.kill.level):
         engine.kill.load(last)  # its input was lost with the power, its act was not: active
+    return wrong
+
+
+def _as_it_was(checkpoint: dict[str, Any], inputs: list[tuple[int, Any]], registry: Registry, new: Engine) -> tuple[Engine, str]:
+    """The heart of the last life, and the inputs that it cannot take in: what killed that life must not kill every one after it."""
+    poison: dict[int, str] = {}
+    while len(poison) <= MOST_POISON:
+        old = _begun(checkpoint, registry, new)
+        for seq, event in inputs:
+            try:
+                if seq not in poison:
+                    old.handle(event)
+            except Exception as error:  # a fence: the last life may have died of it
+                poison[seq] = f"record {seq} cannot be taken in: {type(error).__name__}: {error}"
+                break
+        else:
+            return old, "; ".join(poison.values())
+    raise StateError(f"the journal is not this program's: {'; '.join(poison.values())}")
+
+
+def _begun(checkpoint: dict[str, Any], registry: Registry, new: Engine) -> Engine:
+    traits = checkpoint["feed"]
+    try:
+        config = parse(checkpoint["config"])
+        old = build(config, registry, carries=frozenset(traits["carries"]), cadence_ms=traits["cadence_ms"])
+    except ConfigError:  # of an earlier version of this program
+        old = build(new.config, registry, carries=new.carries, cadence_ms=new.cadence_ms)
+    old.load(checkpoint["engine"])
+    return old
 
 
 def open_exchange(config: Config, registry: Registry) -> Any:
@@ -94,7 +132,7 @@ def checkpoint_of(config: Config, engine: Engine, feed: Any) -> dict[str, Any]:
 
 def plugin_folders(config: Config, config_path: Path) -> list[Path]:
     """Where foreign plugin files are looked for."""
-    return [ETC_PLUGINS, *((config_path.parent / folder).resolve() for folder in config.daemon.plugin_dirs)]
+    return foreign_folders(config.daemon.plugin_dirs, config_path.parent)
 
 
 def open_journal(config: Config, state: Path) -> tuple[Journal, Recovered]:
@@ -115,18 +153,26 @@ async def run(config: Config, registry: Registry, options: Options, env: Mapping
         instruments = {item.symbol: item.instrument() for item in config.instrument}
         feed = open_feed(config.feed, instruments, options.feed)
         engine = build(config, registry, carries=feed.carries, cadence_ms=feed.cadence_ms)
-        recover(engine, recovered)
-        journal.rotate(checkpoint_of(config, engine, feed))
+        recovered = damaged(recovered, recover(engine, recovered, registry))
+        try:
+            journal.rotate(checkpoint_of(config, engine, feed))
+        except OSError as error:  # a full disk is no reason to leave an account alone: openers will wait for it
+            log.event("ERROR", f"the journal goes on without a new checkpoint: {error}")
         socket = paths.daemon_socket(options.socket, config.daemon.socket, config.daemon.instance, env, live)
         shell = Shell(config, registry, options, engine, open_exchange(config, registry), feed, journal, state, socket)
-        return await shell.run(started(config, state, recovered, engine, env), recovered)
+        return await shell.run(started(config, shell.daemon.latch, recovered, engine, env), recovered)
     finally:
         journal.close()
 
 
-def started(config: Config, state: Path, recovered: Recovered, engine: Engine, env: Mapping[str, str]) -> Started:
+def damaged(recovered: Recovered, wrong: str) -> Recovered:
+    """What a start found, and what the heart found wrong with it."""
+    return recovered._replace(damage="; ".join(text for text in (recovered.damage, wrong) if text) or None)
+
+
+def started(config: Config, latch: Latch, recovered: Recovered, engine: Engine, env: Mapping[str, str]) -> Started:
     """The first event of a life: what journal, file and environment say of the kill switch."""
-    file: KillFile = Latch(state / "killswitch.json").read()
+    file: KillFile = latch.read()
     return Started(engine.now, wall_ms(), kill_variable(config, env), file, recovered.damage or "")
 
 
@@ -164,11 +210,11 @@ def offline(config: Config, registry: Registry, state: Path, env: Mapping[str, s
     try:
         feed = NoFeed(recovered.checkpoint["feed"] if recovered.checkpoint else {})
         engine = build(config, registry, carries=feed.carries, cadence_ms=feed.cadence_ms)
-        recover(engine, recovered)
+        recovered = damaged(recovered, recover(engine, recovered, registry))
         latch = Latch(state / "killswitch.json")
         daemon = Daemon(engine, open_exchange(config, registry), feed, journal, latch, alerts, NoHosts(),
                         lambda: checkpoint_of(config, engine, feed), float("inf"))  # fmt: skip
-        yield daemon, started(config, state, recovered, engine, env)
+        yield daemon, started(config, latch, recovered, engine, env)
     finally:
         alerts.close()
         journal.close()
@@ -200,6 +246,9 @@ class Shell:
                                   memory_bytes=config.daemon.plugin_memory_mb << 20)
         speed = options.speed if options.speed is not None else config.feed.speed
         self.daemon = Daemon(engine, exchange, feed, journal, Latch(state / "killswitch.json"), self.alerts, self.hosts, self._checkpoint, speed)
+        self.errands = Errands(self.hosts)
+        self.channels = HostChannels(self.alerts, self.errands, self.hosts.facts, config.alert, loop)
+        self.services = Services(self.hosts, self.errands, registry, lambda: status.status(self.daemon), config)
         self.handlers = Handlers(self.daemon, self._config_rows, self._reload)
         self.server = Server(socket, self.handlers.handle, admin_group=config.daemon.admin_group, group=config.daemon.group, state_dir=state)
 
@@ -215,6 +264,7 @@ class Shell:
         await self.server.start()
         daemon.look_after = self.server.ensure
         self.hosts.start()
+        self.services.start()
         progress = Progress(daemon.feed.span(), sys.stderr) if daemon.pacer.unpaced else None
         pulse = Pulse(daemon) if sys.stderr.isatty() else None
         daemon.on_progress = progress.show if progress else pulse.show if pulse else None
@@ -229,12 +279,16 @@ class Shell:
                 progress.close()
             await self._down()
         self._summary()
+        if daemon.failure is not None:
+            raise daemon.failure
         return 0 if flat else 4
 
     async def _down(self) -> None:
         await self.server.close()
+        self.services.close()
+        self.channels.close()
+        await asyncio.get_running_loop().run_in_executor(None, self.alerts.close)  # before the hosts, which some channels need
         await self.hosts.close()
-        await asyncio.get_running_loop().run_in_executor(None, self.alerts.close)
 
     def _signals(self) -> None:
         loop = asyncio.get_running_loop()
@@ -260,6 +314,8 @@ class Shell:
     async def _reload(self, actor: str) -> dict[str, Any]:
         result, self.config = await reload(self.daemon, self.config, self.registry, self.options.config_path, actor, checkpoint_of)
         self.hosts.configure(plugin_tables(self.config))
+        self.channels.configure(self.config.alert)
+        self.services.configure(self.config)
         return result
 
     def _config_rows(self) -> list[dict[str, Any]]:
@@ -270,10 +326,13 @@ class Shell:
         return checkpoint_of(self.config, self.daemon.engine, self.daemon.feed)
 
     def _heard(self, event: Any) -> None:
-        """A plugin host spoke: on to the heart, in data time; alert channels of foreign files are taken up here."""
+        """A plugin host spoke: on to the heart, in data time, but for what the shell itself asked."""
+        if self.errands.heard(event):
+            return
         self.daemon.emit(event._replace(time=self.daemon.engine.now))
-        if isinstance(event, PluginChanged) and event.kind == "alert" and event.state == "loaded":
-            log.event("WARNING", f"{event.file}: alert channels of foreign files are used after a restart")
+        if isinstance(event, PluginChanged):
+            self.channels.changed(event)
+            self.services.changed(event)
 
     def _summary(self) -> None:
         summary = stop_summary(self.daemon, self.state)

@@ -263,4 +263,3 @@ def exposition(document: dict[str, Any]) -> str:
         if value is not None:
             lines += [f"# HELP hedgegridd_{name} {HELP[name]}", f"# TYPE hedgegridd_{name} gauge", f"hedgegridd_{name} {float(value):.17g}"]
     return "\n".join(lines) + "\n"
-

@@ -1,6 +1,6 @@
 """`activate` on paper: from the verb to the acknowledgement that is on the disk, and to every leg flat, over the control socket.
 
-    python tests/bench/activation.py [--quick]
+python tests/bench/activation.py [--quick]
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Every benchmark in one table.
 
-    python tests/bench/all.py [--quick]
+python tests/bench/all.py [--quick]
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What an event costs inside the heart with 40 rungs: shipped engine, strategy, breakers and gate, with no process around them.
 
-    python tests/bench/heart.py [--quick]
+python tests/bench/heart.py [--quick]
 """
 
 from __future__ import annotations

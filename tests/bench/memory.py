@@ -1,6 +1,6 @@
 """Proportional set size of the idle daemon and all its plugin hosts, with no foreign breaker and with two.
 
-    python tests/bench/memory.py [--quick]
+python tests/bench/memory.py [--quick]
 """
 
 from __future__ import annotations

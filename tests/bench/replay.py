@@ -1,6 +1,6 @@
 """How fast a recording goes through the whole daemon: a real `hedgegridd run --speed max` with journal, hosts and control socket.
 
-    python tests/bench/replay.py [--quick]
+python tests/bench/replay.py [--quick]
 """
 
 from __future__ import annotations

@@ -7,7 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from journeys.daemon_process import DaemonProcess, settings, wave
+from journeys.daemon_process import KEPT, DaemonProcess, settings, wave
+from journeys.figures import FIGURES
+
+
+@pytest.fixture(scope="session", autouse=True)
+def kept(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A place for the account with both legs held that many journeys begin with."""
+    KEPT[:] = [tmp_path_factory.mktemp("held") / "state"]
 
 
 @pytest.fixture
@@ -24,3 +31,9 @@ def home(tmp_path: Path) -> Iterator[Callable[..., DaemonProcess]]:
     yield make
     for daemon in made:
         daemon.clean_up()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show what was measured."""
+    for line in FIGURES:
+        terminalreporter.write_line(f"measured: {line}")

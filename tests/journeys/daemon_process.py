@@ -10,6 +10,7 @@ import json
 import math
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -36,6 +37,7 @@ HEADER = (
     "open_time,open,high,low,close,volume,close_time,quote_volume,count,taker_buy_volume,taker_buy_quote_volume,ignore"  # the archive's
 )
 READY_SECONDS = 30.0
+KEPT: list[Path] = []  # where a session of tests keeps a state directory with both legs held
 
 #: The grid's own settings: small, and warm after some twenty bars.
 GRID: dict[str, dict[str, Any]] = {
@@ -170,12 +172,12 @@ class DaemonProcess:
         if not words[0].startswith("-"):
             program = [sys.executable, "-c", "from hedgegridd.control.cli import main; main()"]
         named = ["--socket", str(self.socket), "--state-dir", str(self.state)]
-        return subprocess.run([*program, *named, *words], env=self._environ(), capture_output=True, text=True, timeout=seconds)
+        return subprocess.run([*program, *named, *words], env=self._environ(), check=False, capture_output=True, text=True, timeout=seconds)
 
     def hedgegridd(self, *words: str, seconds: float = 120.0, **env: str) -> subprocess.CompletedProcess[str]:
         """Any other command of `hedgegridd`."""
         command = [sys.executable, "-m", "hedgegridd.cli", *words]
-        return subprocess.run(command, env={**self._environ(), **env}, capture_output=True, text=True, timeout=seconds)
+        return subprocess.run(command, env={**self._environ(), **env}, check=False, capture_output=True, text=True, timeout=seconds)
 
     def until(self, true: Callable[[dict[str, Any]], Any], seconds: float = 20.0) -> dict[str, Any]:
         """Ask for `status` until it is as wished; the status. A daemon that dies meanwhile fails the test with its log."""
@@ -244,10 +246,20 @@ def holding(daemon: DaemonProcess, speed: str = "6000") -> DaemonProcess:
     return daemon
 
 
-def held_and_quiet(daemon: DaemonProcess) -> DaemonProcess:
-    """Both legs are held, and the market stands still: the same account under a feed of real time."""
+def held(daemon: DaemonProcess) -> DaemonProcess:
+    """Dead, with both legs held. The first who asks lives through it, the others get a copy of what is left."""
+    if KEPT and KEPT[0].exists():
+        shutil.copytree(KEPT[0], daemon.state, dirs_exist_ok=True)
+        return daemon
     holding(daemon).kill()
-    return daemon.start(speed="1")
+    if KEPT:
+        shutil.copytree(daemon.state, KEPT[0])
+    return daemon
+
+
+def held_and_quiet(daemon: DaemonProcess) -> DaemonProcess:
+    """Both legs are held, and the market stands still: the feed runs in real time."""
+    return held(daemon).start(speed="1")
 
 
 def positions(fills: Sequence[Fill]) -> tuple[int, int]:

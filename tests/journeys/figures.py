@@ -18,7 +18,11 @@ def percentile(values: Sequence[float], part: float) -> float:
 def note(what: str, seconds: Sequence[float]) -> None:
     """Remember some durations."""
     p50, p99, most = (f"{value * 1000:.1f}" for value in (percentile(seconds, 0.5), percentile(seconds, 0.99), max(seconds)))
-    line = f"{what}: p50 {p50} ms, p99 {p99} ms, most {most} ms, of {len(seconds)}"
+    remark(f"{what}: p50 {p50} ms, p99 {p99} ms, most {most} ms, of {len(seconds)}")
+
+
+def remark(line: str) -> None:
+    """Remember a figure in words."""
     FIGURES.append(line)
     if os.environ.get("HEDGEGRIDD_FIGURES"):
         with Path(os.environ["HEDGEGRIDD_FIGURES"]).open("a") as file:

@@ -71,7 +71,9 @@ def test_dropped_in_it_is_armed_edited_it_trips_and_the_account_is_flat(home: Ho
     assert not found["degraded"]
     # an edit of a version that is armed: below the price now, so its first look is held back and the old one goes on
     begun = drop(folder, 40_000)
-    found = within(daemon, begun, lambda status: any("edited" in plugin["reason"] or plugin["state"] == "loaded" for plugin in status["plugins"]))
+    found = within(
+        daemon, begun, lambda status: any("edited" in plugin["reason"] or plugin["state"] == "loaded" for plugin in status["plugins"])
+    )
     time.sleep(0.5)
     found = daemon.status()
     assert not found["kill_switch"]["active"]

@@ -13,7 +13,7 @@ from journeys.daemon_process import DaemonProcess, held_and_quiet, positions
 Home = Callable[..., DaemonProcess]
 
 
-def flatten(daemon: DaemonProcess, *words: str) -> "subprocess.CompletedProcess[str]":
+def flatten(daemon: DaemonProcess, *words: str) -> subprocess.CompletedProcess[str]:
     """The command line of somebody in a hurry."""
     places = ["--config", str(daemon.config_path), "--state-dir", str(daemon.state), "--socket", str(daemon.socket)]
     return daemon.hedgegridd("flatten", *places, *words)

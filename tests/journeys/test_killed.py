@@ -6,26 +6,27 @@ import json
 import os
 import random
 import shutil
-import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 from journeys.daemon_process import DaemonProcess, equity_adds_up, held_and_quiet, positions
 
 KILLS = int(os.environ.get("HEDGEGRIDD_KILLS", "30"))
-STRIDE = 1 if KILLS >= 200 else 4  # of the steps of an activation
+STRIDE = 1 if KILLS >= 200 else 6  # of 48 places in the journal's growth
+STEPS = {"write": 14, "fdatasync": 2, "fsync": 3, "rename": 1, "openat": 5, "sendto": 3}  # every so many, unless all are asked for
 Home = Callable[..., DaemonProcess]
 
 
 def test_at_random_moments_while_trading_at_full_speed(home: Home) -> None:
-    daemon, draw = home(minutes=2_000 * KILLS), random.Random(KILLS)
+    daemon, draw = home(minutes=800 * KILLS), random.Random(KILLS)
     acknowledged = ""
     for number in range(KILLS):
-        daemon.start(ready=draw.random() < 0.7)
+        daemon.start(ready=draw.random() < 0.7, speed="60000")
         time.sleep(draw.random() * 0.6)
         if draw.random() < 0.3:
             daemon.wait_ready()
@@ -55,43 +56,29 @@ def test_at_random_moments_while_trading_at_full_speed(home: Home) -> None:
 # --- every step of an activation ------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def held(home: Home) -> DaemonProcess:
-    """A home whose daemon was killed with both legs held: every test of a step begins with a copy of it."""
-    daemon = held_and_quiet(home(minutes=3_000))
-    daemon.kill()
-    return daemon
-
-
-def lived_in(home: Home, held: DaemonProcess, name: str) -> DaemonProcess:
-    """A new home with the same account, its daemon running in a market that stands still."""
-    daemon = home(feed=held.home / "BTCUSDT-1m.csv", name=name)
-    shutil.copytree(held.state, daemon.state)
-    return daemon.start(speed="1")
-
-
 def written(daemon: DaemonProcess) -> int:
     """Bytes in the newest segments of the journal."""
     return sum(path.stat().st_size for path in daemon.journal.glob("*.jsonl"))
 
 
 class Order:
-    """`activate` sent, its answer not waited for."""
+    """`activate` on a line of its own; its answer is not waited for."""
 
     def __init__(self, daemon: DaemonProcess) -> None:
         self.line = socket.socket(socket.AF_UNIX)
         self.line.connect(str(daemon.socket))
+
+    def send(self) -> None:
         frame = {"jsonrpc": "2.0", "id": 1, "method": "activate", "params": {"reason": "the test"}}
-        self.line.sendall(json.dumps(frame).encode() + b"\n")
+        with suppress(OSError):  # it is dead already
+            self.line.sendall(json.dumps(frame).encode() + b"\n")
 
     def acknowledged(self) -> bool:
         """Whether an answer had come before the daemon died."""
         self.line.settimeout(5)
-        try:
+        said = b""
+        with suppress(OSError), self.line:
             said = self.line.recv(65_536)
-        except OSError:
-            said = b""
-        self.line.close()
         return b'"durable": true' in said
 
 
@@ -113,9 +100,9 @@ def judge(daemon: DaemonProcess, acknowledged: bool) -> bool:
     return bool(active)
 
 
-def test_after_every_record_of_an_activation(home: Home, held: DaemonProcess) -> None:
+def test_after_every_record_of_an_activation(home: Home) -> None:
     """The test watches the journal grow and kills after so many bytes of it."""
-    whole = lived_in(home, held, "whole")
+    whole = held_and_quiet(home(minutes=3_000, name="whole"))
     before = written(whole)
     whole.call("activate", reason="the test")
     whole.flat()
@@ -123,9 +110,9 @@ def test_after_every_record_of_an_activation(home: Home, held: DaemonProcess) ->
     whole.kill()
     outcomes = set()
     for number in range(0, 49, STRIDE):
-        daemon = lived_in(home, held, f"step{number}")
-        line = written(daemon) + size * number // 48
-        order = Order(daemon)
+        daemon = held_and_quiet(home(minutes=3_000, name=f"step{number}"))
+        order, line = Order(daemon), written(daemon) + size * number // 48
+        order.send()
         end = time.monotonic() + 2
         while number and written(daemon) < line and time.monotonic() < end:
             pass
@@ -136,44 +123,44 @@ def test_after_every_record_of_an_activation(home: Home, held: DaemonProcess) ->
 
 
 @pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace, to kill at a system call")
-@pytest.mark.parametrize("call", ["write", "fdatasync", "fsync", "rename", "openat", "sendto"])
-def test_at_every_system_call_of_an_activation(home: Home, held: DaemonProcess, call: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("call", STEPS)
+def test_at_every_system_call_of_an_activation(home: Home, call: str, tmp_path: Path) -> None:
     """The kernel's tracer kills the daemon on its way into the n-th call since the order came; in each of its threads."""
     number = 1
     while number < 200:
-        daemon = lived_in(home, held, f"{call}{number}")
-        tracer = trace(daemon, f"inject={call}:signal=SIGKILL:when={number}", tmp_path / "trace")
+        daemon = held_and_quiet(home(minutes=3_000, name=f"{call}{number}"))
         order = Order(daemon)
-        survived = not dies(daemon, 1.0)
-        tracer.send_signal(signal.SIGINT)
-        tracer.wait(10)
-        if survived:
-            daemon.kill()
-        else:
-            daemon.ended()
+        with traced(daemon, call, number, tmp_path):
+            order.send()
+            survived = not dies(daemon, 1.0)
         acknowledged = order.acknowledged()
+        daemon.kill()
         active = judge(daemon, acknowledged)
-        if survived:
-            assert acknowledged
+        if survived:  # there is no n-th call: the activation is over
             assert active
             return
-        number += STRIDE if call in ("write", "openat") else 1
+        number += STEPS[call] if KILLS < 200 else 1
     raise AssertionError(f"more than {number} {call} in one activation")
 
 
-def trace(daemon: DaemonProcess, what: str, path: Path) -> "subprocess.Popen[bytes]":
-    """strace on every thread of the daemon; returns once it holds them."""
-    words = ["strace", "-f", "-qq", "-o", str(path), "-e", f"trace={what.split('=')[1].split(':')[0]}", "-e", what, "-p", str(daemon.pid)]
-    tracer = subprocess.Popen(words, stderr=subprocess.PIPE)
-    end = time.monotonic() + 5
-    tasks = Path(f"/proc/{daemon.pid}/task")
-    while not all("TracerPid:\t0" not in (task / "status").read_text() for task in tasks.iterdir()):
-        if tracer.poll() is not None:
-            assert tracer.stderr is not None
-            pytest.skip(f"strace may not trace here: {tracer.stderr.read().decode()[:200]}")
-        assert time.monotonic() < end
-        time.sleep(0.01)
-    return tracer
+@contextmanager
+def traced(daemon: DaemonProcess, call: str, number: int, folder: Path) -> Iterator[None]:
+    """Under strace, which kills the daemon on the way into the `number`-th such call of a thread."""
+    words = ["strace", "-f", "-qq", "-o", str(folder / "trace"), "-e", f"trace={call}", "-e", f"inject={call}:signal=SIGKILL:when={number}"]
+    with (folder / "errors").open("wb") as errors:
+        tracer = subprocess.Popen([*words, "-p", str(daemon.pid)], stderr=errors)
+    try:
+        end = time.monotonic() + 5
+        while daemon.runs and "TracerPid:\t0" in Path(f"/proc/{daemon.pid}/status").read_text():
+            if tracer.poll() is not None and daemon.runs:
+                pytest.skip(f"strace may not trace here: {(folder / 'errors').read_text()[:200]}")
+            assert time.monotonic() < end
+            time.sleep(0.005)
+        time.sleep(0.05)  # its other threads
+        yield
+    finally:
+        tracer.terminate()
+        tracer.wait(10)
 
 
 def dies(daemon: DaemonProcess, seconds: float) -> bool:

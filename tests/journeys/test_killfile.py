@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from journeys.daemon_process import DaemonProcess, held_and_quiet, positions
+from journeys.daemon_process import DaemonProcess, held, held_and_quiet, positions
 
 Home = Callable[..., DaemonProcess]
 NOTICED_SECONDS = 1.0
@@ -47,13 +47,28 @@ def spoil(path: Path, how: str) -> None:
         path.mkdir()
         (path / "something").touch()
         return
-    texts = {"empty": "", "torn": '{"active": fal', "binary": "\x00\x01", "number": "3", "word": '{"active": "no"}', "stranger": '{"active": false}'}
+    texts = {
+        "empty": "",
+        "torn": '{"active": fal',
+        "binary": "\x00\x01",
+        "number": "3",
+        "word": '{"active": "no"}',
+        "stranger": '{"active": false}',
+    }
     path.write_text(texts[how])
     if how == "stranger":
         os.chown(path, STRANGER, STRANGER)
 
 
-SPOILED = ["directory", "empty", "torn", "binary", "number", "word", pytest.param("stranger", marks=pytest.mark.skipif(os.geteuid() != 0, reason="needs root"))]
+SPOILED = [
+    "directory",
+    "empty",
+    "torn",
+    "binary",
+    "number",
+    "word",
+    pytest.param("stranger", marks=pytest.mark.skipif(os.geteuid() != 0, reason="needs root")),
+]
 
 
 # --- while it runs --------------------------------------------------------------------------------------------------------
@@ -130,8 +145,7 @@ def test_taken_away_while_active_changes_nothing(home: Home, how: str) -> None:
 
 
 def test_made_before_the_start(home: Home) -> None:
-    daemon = held_and_quiet(home(minutes=3_000))
-    daemon.kill()
+    daemon = held(home(minutes=3_000))
     by_strangers(daemon.kill_file, json.dumps({"active": True, "reason": "while you slept"}))
     found = daemon.start(speed="1").flat()["kill_switch"]
     assert (found["level"], found["reason"]) == ("flatten", "while you slept")
@@ -175,8 +189,7 @@ def test_the_file_survives_a_lost_journal(home: Home) -> None:
 
 
 def test_the_environment_engages_at_the_start_and_cannot_be_let_go(home: Home) -> None:
-    daemon = held_and_quiet(home(minutes=3_000))
-    daemon.kill()
+    daemon = held(home(minutes=3_000))
     daemon.env["HEDGEGRIDD_KILL_SWITCH"] = "yes"
     found = daemon.start(speed="1").flat()["kill_switch"]
     assert (found["source"], found["env_engaged"]) == ("environment", True)

@@ -12,6 +12,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
+from rig import NO_FILE, Rig
+
 from hedgegridd import codec
 from hedgegridd.heart.effects import Sync, Write
 from hedgegridd.live.daemon import account_of, last_seen
@@ -31,7 +33,6 @@ from hedgegridd.model import (
     Started,
     Transfer,
 )
-from rig import NO_FILE, Rig
 
 MONEY = (Fill, FundingPaid, Transfer)  # what an exchange plugin fetches again after a lost connection
 
@@ -116,8 +117,9 @@ class Unreliable:
         self.deliver()
 
     def report(self) -> None:
-        if not self.chance(self.rates.lost_report):
-            self.inner.report()
+        if self.stalled or self.chance(self.rates.lost_report):
+            return  # a picture is read over a connection: with none there is no picture, never an old one
+        self.inner.report()
         self.deliver()
 
     def restore(self, report: Report, seen: Any) -> None:
