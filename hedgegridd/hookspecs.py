@@ -94,7 +94,7 @@ class AlertChannel(Protocol):
 
     `send` may block and may raise: it runs in a thread of its own (shipped) or in a child process (foreign), is retried with
     back-off, and never delays another channel or trading. `Settings` as for a breaker, from `[alert.NAME]`; a secret is a
-    setting written `"${NAME}"` in the configuration.
+    setting written `"${NAME}"` in the configuration. A foreign channel is used only where that table exists.
     """
 
     name: str
@@ -108,6 +108,13 @@ class Strategy(Protocol):
 
     `Settings` is a dataclass of sections, each a dataclass, read from `[instrument.params.<section>]`. `Params` and `State` are
     NamedTuples of numbers (and flat lists of numbers), so a state can be saved, restored, hashed and compared bit for bit.
+    Beside its own sections every strategy has `execution`, `position` and `risk_management`, which the engine reads; it is
+    handed those that it declares.
+
+    A foreign file's strategy is asked one moment after the other, its state going out and coming back with each. Until it has
+    answered, and has seen its `warmup_bars`, nothing opens; where it does not answer, its last closers and stops stay, its
+    openers are withheld, and it is asked about the same moment again. An edited version takes up the old one's state if that
+    has the shape of its `State`, else it begins with `initial`.
     """
 
     name: str
@@ -171,12 +178,16 @@ class Exchange(Protocol):
 
 
 class Service(Protocol):
-    """Something that publishes the daemon's status (metrics endpoint, display). Runs in a process of its own, sees nothing else."""
+    """Something that publishes the daemon's status (metrics endpoint, display). Runs in a process of its own, sees nothing else.
+
+    A foreign one runs unless `[service.NAME]` says `enabled = false`, a shipped one only where its table asks for it.
+    """
 
     name: str
 
     def start(self) -> None:
-        """Begin; called once in the service's own process."""
+        """Begin; called in the service's own process before the first update, again where it raised."""
 
     def update(self, status: dict[str, Any]) -> None:
-        """The newest `status` document, about once a second."""
+        """The newest `status` document, about once a second; none while the last call has not returned. Has
+        `daemon.plugin_deadline_seconds`; what it raises is shown in `plugins` and `degraded`."""

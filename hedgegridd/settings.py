@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, field, is_dataclass
 from datetime import date, datetime
+from functools import cache
 from inspect import get_annotations
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
@@ -50,9 +51,15 @@ def of(default: Any = NOTHING, doc: str = "", **about: Any) -> Any:
 
 def fields_of(cls: type) -> list[Field]:
     """The settings of a class in the order in which they are written; dataclass fields marked `internal` are left out."""
-    hints = get_type_hints(cls, include_extras=True)
+    hints = _hints(cls)
     own = {name: found.metadata for name, found in getattr(cls, "__dataclass_fields__", {}).items()}
     return [_field(cls, name, hint, own.get(name, {})) for name, hint in hints.items() if not own.get(name, {}).get("internal")]
+
+
+@cache
+def _hints(cls: type) -> dict[str, Any]:
+    """Annotations are text until they are compiled, and a start asks for the same classes again and again."""
+    return get_type_hints(cls, include_extras=True)
 
 
 def _field(cls: type, name: str, hint: Any, about: Mapping[str, Any]) -> Field:

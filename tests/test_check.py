@@ -198,6 +198,33 @@ def test_a_breaker_whose_input_the_recording_lacks(tmp_path: Path) -> None:
     assert check(config, registry) == []
 
 
+# --- strategies of plugin files ------------------------------------------------------------------------------------------
+
+
+def elsewhere(folder: Path, strategy: str) -> list[Any]:
+    """What is found of the paper configuration with this strategy and this plugin folder."""
+    config = load(
+        PAPER, {}, overrides={"daemon": {"plugin_dirs": [str(folder)]}, "instrument": [{"symbol": "BTCUSDT", "strategy": strategy}]}
+    )
+    return [one for one in check(config, REGISTRY) if one.path.startswith("instrument[0]")]
+
+
+def test_a_strategy_that_a_plugin_file_speaks_of_is_doubtful_only(tmp_path: Path) -> None:
+    (tmp_path / "strategy_tiny.py").write_text("class Tiny:\n    name = 'tiny'\n")
+    (one,) = elsewhere(tmp_path, "tiny")
+    assert (one.severity, one.path) == ("warning", "instrument[0].strategy")
+    assert "strategy_tiny.py" in one.text and "nobody checks its filled grid" in one.text
+
+
+def test_a_strategy_found_nowhere_is_wrong_and_says_where_was_looked(tmp_path: Path) -> None:
+    (tmp_path / "strategy_tiny.py").write_text("class Tiny:\n    name: str = 'tiny'\n")
+    (one,) = elsewhere(tmp_path, "tinny")
+    assert one.severity == "error" and "did you mean 'tiny'?" in one.text
+    assert str(tmp_path) in one.text and "/etc/hedgegridd/plugins" in one.text
+    (one,) = elsewhere(tmp_path / "nowhere", "hedge_gird")
+    assert one.severity == "error" and "did you mean 'hedge_grid'?" in one.text
+
+
 # --- speed --------------------------------------------------------------------------------------------------------------
 
 

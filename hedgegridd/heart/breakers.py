@@ -23,9 +23,10 @@ class Verdict(NamedTuple):
 
 def judge(breaker: Any, snapshot: Snapshot) -> Verdict:
     """Call `measure` (where there is one) and `check`; a broken breaker becomes an error, never an exception."""
+    look, say = getattr(breaker, "measure", None), getattr(breaker, "check", None)
     try:
-        measure = breaker.measure(snapshot) if hasattr(breaker, "measure") else None
-        trip = breaker.check(snapshot) if hasattr(breaker, "check") else measure.trip() if measure else None
+        measure = look(snapshot) if look is not None else None
+        trip = say(snapshot) if say is not None else measure.trip() if measure else None
     except Unknown as unknown:
         return Verdict(unknown=str(unknown) or "an input is unknown")
     except Exception as error:  # a fence: plugin code

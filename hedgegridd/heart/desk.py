@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from hedgegridd.heart.orders import Orders
+from hedgegridd.heart.tally import Tally, tally
 from hedgegridd.kernel import diff, ledger
 from hedgegridd.model import (
     Array,
@@ -31,6 +32,8 @@ from hedgegridd.model import (
 )
 
 LEGS = (Leg.LONG, Leg.SHORT)
+ENTRY, CLOSE = int(Role.ENTRY), int(Role.CLOSE)
+TAKES = "would take: the market is through this price, and openers are makers only"
 REFUSED_MS, REFUSED_MAX_MS = 1_000, 60_000
 ERRORS_MS = 60_000
 
@@ -100,6 +103,11 @@ class Desk:
         self.resting = diff.new_resting(len(self.wish.leg))
         self.names: list[str] = []  # client ids by row of `resting`
         self.plan = diff.new_plan(2 * len(self.wish.leg))
+        self._tally, self._tallied = tally((), self.unit), (self.orders.open, 0)  # and which orders, after how many changes
+        self._shaped: tuple[Any, ...] = ()  # what `wanted` was made of
+        self._set_aside = 0  # how many rows of `withheld` came of that
+        self._served: tuple[Any, ...] = ()  # the wish and the orders that needed nothing when last compared
+        self._refused_until = 0  # when the last of `refusals` is over
 
     # --- market ---------------------------------------------------------------------------------------------------
 
@@ -119,7 +127,7 @@ class Desk:
 
     def held(self, leg: int) -> int:
         """Lots held on a leg."""
-        return self.books.long_qty if leg == Leg.LONG else self.books.short_qty
+        return self.books.short_qty if leg else self.books.long_qty
 
     def closing(self, leg: int) -> int:
         """Lots of a leg that market orders on their way will close."""
@@ -127,7 +135,7 @@ class Desk:
 
     def entry(self, leg: int) -> float:
         """Average entry of a leg, float ticks."""
-        return self.books.long_entry if leg == Leg.LONG else self.books.short_entry
+        return self.books.short_entry if leg else self.books.long_entry
 
     def book(self, fill: Fill) -> None:
         """Put an execution into the books."""
@@ -236,41 +244,49 @@ class Desk:
     def shape(self, holds: tuple[str, str], hands_off: tuple[bool, bool], now: int) -> None:
         """Make `wanted` of the wish: without entries on hold, without rungs that were just refused or would cross the market,
         and without any row of a leg that a flatten has in hand."""
-        wish, wanted, kept = self.wish, self.wanted, 0
         if self.broken:  # nobody wishes: what rests to close goes on resting
-            put(wish, [(o.leg, o.role, o.price, o.qty - o.filled) for o in self.orders.open.values() if o.role in (Role.TAKE_PROFIT, Role.STOP)])
+            closers = [order for order in self.orders.open.values() if order.role in (Role.TAKE_PROFIT, Role.STOP)]
+            put(self.wish, [(order.leg, order.role, order.price, order.qty - order.filled) for order in closers])
+        touch, count = self._touch(), self.wish.count[0]
+        given = (holds, hands_off, touch, *(column[:count] for column in self.wish[1:]))
+        calm = now >= self._refused_until  # else time alone may change what rests
+        if calm and given == self._shaped:
+            del self.withheld[self._set_aside :]  # what the gate added
+            return
+        self._sift(holds, hands_off, touch, now)
+        self._shaped, self._set_aside = given if calm else (), len(self.withheld)
+
+    def _sift(self, holds: tuple[str, str], hands_off: tuple[bool, bool], touch: tuple[float, float], now: int) -> None:
+        """Every row of the wish goes to `wanted`, to `withheld` with the reason, or away."""
+        wish, wanted, kept, (bid, ask) = self.wish, self.wanted, 0, touch
+        calm = now >= self._refused_until
         self.withheld.clear()
         for row in range(wish.count[0]):
-            leg, role, price, qty = wish.leg[row], wish.role[row], wish.price[row], wish.qty[row]
+            leg, role, price = wish.leg[row], wish.role[row], wish.price[row]
             if hands_off[leg]:
                 continue
-            why = self._why_not(leg, role, price, holds[leg], now)
+            why = ""
+            if role == ENTRY:
+                why = holds[leg] or (TAKES if (price <= bid if leg else price >= ask) else "")
+            if not why and not calm:
+                why = self._refused_before((leg, role, price), now)
             if why:
-                self.withheld.append((leg, role, price, qty, why))
+                self.withheld.append((leg, role, price, wish.qty[row], why))
                 continue
-            wanted.leg[kept], wanted.role[kept], wanted.price[kept], wanted.qty[kept] = leg, role, price, qty
+            wanted.leg[kept], wanted.role[kept], wanted.price[kept], wanted.qty[kept] = leg, role, price, wish.qty[row]
             kept += 1
         wanted.count[0] = kept
 
-    def _why_not(self, leg: int, role: int, price: int, hold: str, now: int) -> str:
-        """Why a wished rung may not rest now; "" = it may."""
-        if role == Role.ENTRY:
-            if hold:
-                return hold
-            if self._crosses(leg, price):
-                return "would take: the market is through this price, and openers are makers only"
-        refused = self.refusals.get((leg, role, price))
-        if refused is not None and now < refused.until:
-            return f"refused by the exchange: {refused.reason}; tried again later"
-        return ""
+    def _touch(self) -> tuple[float, float]:
+        """(bid, ask) that no entry may meet, ticks; without quotes the last trade is both."""
+        if self.quote is not None:
+            return self.quote.bid, self.quote.ask
+        return (-math.inf, math.inf) if self.traded is None else (self.traded, self.traded)
 
-    def _crosses(self, leg: int, price: int) -> bool:
-        """Would an entry at this price meet the market at once?"""
-        if leg == Leg.LONG:
-            ask = self.quote.ask if self.quote else self.traded
-            return ask is not None and price >= ask
-        bid = self.quote.bid if self.quote else self.traded
-        return bid is not None and price <= bid
+    def _refused_before(self, rung: tuple[int, int, int], now: int) -> str:
+        """Why a rung that was refused may not be tried again yet."""
+        refused = self.refusals.get(rung)
+        return f"refused by the exchange: {refused.reason}; tried again later" if refused is not None and now < refused.until else ""
 
     def refused(self, order: Order, reason: str, now: int) -> None:
         """The exchange refused this rung: wait before it is tried again, twice as long each time."""
@@ -278,12 +294,25 @@ class Desk:
         last = self.refusals.get(key)
         wait = min(2 * last.wait_ms, REFUSED_MAX_MS) if last is not None else REFUSED_MS
         self.refusals[key] = Refusal(now + wait, wait, reason)
+        self._refused_until = max(self._refused_until, now + wait)
 
     def compare(self, hands_off: tuple[bool, bool]) -> int:
         """Compare the wish with what rests or is on its way: the number of rows in `plan`."""
+        orders, wanted = self.orders, self.wanted
+        given = (orders.open, orders.open.changes, list(orders.ending), hands_off, *(column[: wanted.count[0]] for column in wanted[1:]))
+        if self._served and given[0] is self._served[0] and given[1:] == self._served[1:]:
+            return 0
+        self._fill_resting(hands_off)
+        execution = self.settings.execution
+        found = diff.diff(wanted, self.resting, execution.price_tolerance_bps, execution.qty_tolerance_pct, self.plan)
+        self._served = () if found else given
+        return found
+
+    def _fill_resting(self, hands_off: tuple[bool, bool]) -> None:
+        """The open orders as columns, but for closes and for a leg that a flatten has in hand."""
         columns, self.names, row = self.resting, [], 0
         for name, order in self.orders.open.items():
-            if hands_off[order.leg] or order.role == Role.CLOSE:
+            if hands_off[order.leg] or order.role == CLOSE:
                 continue
             columns.leg[row], columns.role[row], columns.price[row] = order.leg, order.role, order.price
             columns.remaining[row] = order.qty - order.filled
@@ -291,14 +320,28 @@ class Desk:
             self.names.append(name)
             row += 1
         columns.count[0] = row
-        execution = self.settings.execution
-        return diff.diff(self.wanted, columns, execution.price_tolerance_bps, execution.qty_tolerance_pct, self.plan)
 
     # --- exposure -------------------------------------------------------------------------------------------------
 
+    @property
+    def tally(self) -> Tally:
+        """What the open orders come to, summed up anew only after one of them changed."""
+        orders = self.orders.open
+        if self._tallied[0] is not orders or self._tallied[1] != orders.changes:
+            self._tally, self._tallied = tally(orders.values(), self.unit), (orders, orders.changes)
+        return self._tally
+
+    def order(self, leg: int, role: int, side: int, price: int, qty: int, now: int) -> Order:
+        """Decide a new order."""
+        before = self.tally
+        made = self.orders.new(leg, role, side, price, qty, now)
+        if role == ENTRY:
+            self._tally, self._tallied = before.and_entry(leg, qty * price * self.unit), (self.orders.open, self.orders.open.changes)
+        return made
+
     def openers_usdt(self, leg: int) -> float:
         """Notional of every entry resting or in flight on a leg, at its price."""
-        return sum((o.qty - o.filled) * o.price * self.unit for o in self.orders.open.values() if o.leg == leg and o.role == Role.ENTRY)
+        return self.tally.openers_usdt[leg]
 
     def held_usdt(self, leg: int) -> float:
         """Notional of a leg at the mark, USDT."""
@@ -307,8 +350,7 @@ class Desk:
 
     def stop(self, leg: int) -> int | None:
         """Trigger of the leg's resting stop, ticks."""
-        stops = [o.price for o in self.orders.open.values() if o.leg == leg and o.role == Role.STOP and o.state == OrderState.LIVE]
-        return stops[0] if stops else None
+        return self.tally.stops[leg]
 
     # --- views ----------------------------------------------------------------------------------------------------
 
@@ -376,6 +418,7 @@ class Desk:
         self.quote = Quote(*data["quote"]) if data["quote"] else None
         put(self.wish, data["wish"])
         self.refusals = {(leg, role, price): Refusal(*refusal) for leg, role, price, *refusal in data["refusals"]}
+        self._refused_until = max((refusal.until for refusal in self.refusals.values()), default=0)
         for name in self._PLAIN:
             value = data[name]
             setattr(self, name, list(value) if isinstance(value, list) else value)

@@ -166,7 +166,9 @@ class Engine:
             if guard.state == "disarmed" and not guard.disarmed_until:
                 continue
             if guard.breaker is not None:
-                self.hear(guard, judge(guard.breaker, snapshot))
+                outcome = self.panel.hear(guard, judge(guard.breaker, snapshot), self.now)
+                if outcome is not None:
+                    self._obey(outcome)
             elif (guard.host, guard.name) not in asked:
                 self._question += 1
                 self.questions[self._question] = (guard.host, guard.name)
@@ -184,9 +186,13 @@ class Engine:
     def hear(self, guard: Guard, verdict: Verdict) -> None:
         """Take in what a breaker said, and act on a trip."""
         outcome = self.panel.hear(guard, verdict, self.now)
+        if outcome is not None:
+            self._obey(outcome)
+
+    def _obey(self, outcome: Tripped | Noticed) -> None:
         if isinstance(outcome, Tripped):
             self._trip(outcome)
-        elif isinstance(outcome, Noticed):
+        else:
             self._notice(outcome)
 
     def hear_host(self, host: str, name: str, verdict: Verdict) -> None:
@@ -332,7 +338,7 @@ class Engine:
             if why:
                 desk.withheld.append((leg, role, price, qty, why))
                 return None
-        order = desk.orders.new(leg, role, side, price, qty, self.now)
+        order = desk.order(leg, role, side, price, qty, self.now)
         self.counts["orders"] += 1
         self.decide("order", t=self.now, client_id=order.client_id, symbol=desk.symbol, leg=int(leg), role=int(role), side=int(side),
                     price=price, qty=qty, **({"is_dry_run": True} if self.mode == Mode.DRY_RUN else {}))  # fmt: skip

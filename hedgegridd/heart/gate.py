@@ -100,7 +100,7 @@ def over(name: str, value: float, threshold: float, unit: str) -> str:
 def _settled_rung(_: Gate, ask: Ask) -> str:
     """Pain 1: a rung whose order nobody is sure of is closed to new orders."""
     for order in ask.desk.orders.open.values():
-        if order.leg == ask.leg and order.role == Role.ENTRY and order.price == ask.price and order.state != OrderState.DONE:
+        if order.price == ask.price and order.leg == ask.leg and order.role == Role.ENTRY and order.state != OrderState.DONE:
             return f"rung {ask.price} has order {order.client_id} ({order.state!s})"
     return ""
 
@@ -131,7 +131,7 @@ def _risk(gate: Gate, ask: Ask) -> str:
 
 def _legs(gate: Gate, ask: Ask) -> str:
     """A trade is a leg (E6): twenty rungs of one leg are one."""
-    used = {(d.symbol, leg) for d in gate.desks.values() for leg in LEGS if d.held(leg) or d.orders.of(leg, Role.ENTRY)}
+    used = {(d.symbol, leg) for d in gate.desks.values() for leg in LEGS if d.held(leg) or d.tally.entries[leg]}
     return over("max_open_trades", len(used | {(ask.desk.symbol, ask.leg)}), gate.limits.max_open_trades, "legs")
 
 

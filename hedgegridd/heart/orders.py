@@ -61,12 +61,26 @@ def parse(text: str) -> Rung | None:
         return None
 
 
+class Open(dict[str, Order]):
+    """The open orders by client id, oldest first. `changes` moves with each change: what was summed up from them holds until then."""
+
+    changes = 0
+
+    def __setitem__(self, name: str, order: Order) -> None:
+        super().__setitem__(name, order)
+        self.changes += 1
+
+    def __delitem__(self, name: str) -> None:
+        super().__delitem__(name)
+        self.changes += 1
+
+
 class Orders:
     """The open orders of one symbol, and the fills already booked."""
 
     def __init__(self, symbol: str) -> None:
         self.symbol = symbol
-        self.open: dict[str, Order] = {}
+        self.open = Open()
         self.ending: dict[str, int] = {}  # a cancel or amend is on its way since: hands off until its answer
         self.generation = 0
         self._trades: OrderedDict[str, None] = OrderedDict()
@@ -92,7 +106,8 @@ class Orders:
 
     def drop(self, name: str) -> None:
         """Forget an order that is over."""
-        self.open.pop(name, None)
+        if name in self.open:
+            del self.open[name]
         self.ending.pop(name, None)
 
     def resize(self, name: str, qty: int) -> None:
@@ -153,7 +168,9 @@ class Orders:
 
     def load(self, data: dict) -> None:  # type: ignore[type-arg]
         """From a checkpoint."""
-        self.open = {row[0]: Order(*row) for row in data["open"]}
+        self.open = Open()
+        for row in data["open"]:
+            self.open[row[0]] = Order(*row)
         self.ending = dict(data["ending"])
         self.generation = data["generation"]
         self._trades = OrderedDict.fromkeys(data["trades"])

@@ -26,7 +26,7 @@ def bare_legs(desk: Desk, stop_pct: float, hands_off: tuple[bool, bool]) -> list
     """
     found = []
     for leg in LEGS:
-        if not desk.held(leg) or hands_off[leg] or desk.orders.of(leg, Role.STOP, Role.CLOSE):
+        if not desk.held(leg) or hands_off[leg] or desk.tally.closing[leg]:
             continue
         trigger = emergency_trigger(leg, desk.entry(leg), desk.mark, stop_pct)
         refused = desk.refusals.get((leg, Role.STOP, trigger))

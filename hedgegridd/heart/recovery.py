@@ -40,4 +40,6 @@ class Recovery:
     @property
     def size_factor(self) -> float:
         """The part of every opener's quantity that is allowed now."""
-        return {"full": 1.0, "reduced": self.reduced_size}.get(self.stage, 0.0)
+        if self.stage == "full":
+            return 1.0
+        return self.reduced_size if self.stage == "reduced" else 0.0

@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 def picture(engine: Engine) -> Snapshot:
     """One consistent picture, in plain units."""
-    account, now = engine.account, engine.now
-    views = tuple([desk.view(now, engine.cadence_ms) for desk in engine.desks.values() if not desk.dormant(now)])
-    desks = engine.desks.values()
+    account, now, desks = engine.account, engine.now, engine.desks.values()
+    views = tuple([desk.view(now, engine.cadence_ms) for desk in desks if not desk.dormant(now)])
+    equity = account.equity
     return Snapshot(
         now,
-        account.equity,
+        equity,
         account.wallet,
         sum([desk.books.realized for desk in desks]),
         sum(account.unrealized.values()),
@@ -30,15 +30,14 @@ def picture(engine: Engine) -> Snapshot:
         account.session.peak,
         account.day.start,
         account.day.peak,
-        *margins(engine),
+        *margins(engine, equity),
         len(engine.errors),
         views,
     )
 
 
-def margins(engine: Engine) -> tuple[float | None, float | None]:
+def margins(engine: Engine, equity: float) -> tuple[float | None, float | None]:
     """(maintenance margin / margin balance, initial margin / margin balance), fractions (E3); None where there is no balance."""
-    equity = engine.account.equity
     if equity <= 0:
         return None, None
     maintenance = initial = 0.0

@@ -72,7 +72,8 @@ def _by_daemon(socket: str, leg: str, deadline: float, say: Say) -> int | None:
     client = Client(socket)
     try:
         client.call("ping", {}, PATIENCE_SECONDS)
-        client.call("activate", {"level": "flatten" if leg == "both" else "halt", "reason": REASON}, PATIENCE_SECONDS)
+        with suppress(Unreachable):  # this answer waits for the disk; the closing does not, and `status` shows it
+            client.call("activate", {"level": "flatten" if leg == "both" else "halt", "reason": REASON}, PATIENCE_SECONDS)
         if leg != "both":
             client.call("flatten", {"leg": leg, "reason": REASON}, deadline + PATIENCE_SECONDS)
         return _watch(client, leg, deadline, say)

@@ -423,7 +423,8 @@ class Daemon:
         self._record(self.journal.act, effect.kind, self.engine.now, effect.data)
         if effect.kind == "fill":
             self.recent_fills.append(effect.data)
-        log.act(effect.kind, self._plain(effect.data))
+        if log.tells(effect.kind):
+            log.act(effect.kind, self._plain(effect.data))
 
     def _plain(self, data: dict[str, Any]) -> dict[str, Any]:
         """An act in people's units, for the log: prices and coins, not ticks and lots."""

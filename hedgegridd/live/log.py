@@ -287,6 +287,11 @@ def _word(key: str, value: Any) -> Any:
     return _WORDS[key](value).name.lower() if key in _WORDS and isinstance(value, int) else value
 
 
+def tells(kind: str) -> bool:
+    """Is an act of this kind told at all? Most acts of a trading day are not, and then nothing need be made ready for it."""
+    return kind in _ACTS or kind in _SPLIT or _level <= _DEBUG_NUMBER
+
+
 def act(kind: str, data: Mapping[str, Any]) -> None:
     """Tell an act of the journal, where it matters to people; its plain values become fields (`name` of a breaker: BREAKER)."""
     line = _ACTS.get(f"{kind}:{data.get(_SPLIT[kind])}" if kind in _SPLIT else kind)

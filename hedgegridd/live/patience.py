@@ -21,8 +21,8 @@ LOST_SECONDS = 10.0  # for a strategy that does not answer, or has not come
 class Patience:
     """What the feed's next event waits for. `unpaced` = the feed is played as fast as it goes."""
 
-    def __init__(self, unpaced: bool) -> None:
-        self.unpaced = unpaced
+    def __init__(self, unpaced: bool, lost_seconds: float = LOST_SECONDS) -> None:
+        self.unpaced, self.lost_seconds = unpaced, lost_seconds
         self._asked_at = self._lost_since = 0.0
         self._begun = False
 
@@ -42,7 +42,8 @@ class Patience:
     def _thinking(self, remotes: list[RemoteDesk], now: float) -> bool:
         if any(desk.strategy.lost or not desk.strategy.heard for desk in remotes):
             self._lost_since = self._lost_since or now
-            self._begun = self._begun or now - self._lost_since >= LOST_SECONDS
-            return not self._begun or (self.unpaced and now - self._lost_since < LOST_SECONDS)
+            gone_on = now - self._lost_since >= self.lost_seconds
+            self._begun = self._begun or gone_on
+            return not gone_on and (self.unpaced or not self._begun)
         self._lost_since, self._begun = 0.0, True
         return any(desk.strategy.asked for desk in remotes) and (self.unpaced or now - self._asked_at < MOMENT_SECONDS)

@@ -247,7 +247,8 @@ class Shell:
         speed = options.speed if options.speed is not None else config.feed.speed
         self.daemon = Daemon(engine, exchange, feed, journal, Latch(state / "killswitch.json"), self.alerts, self.hosts, self._checkpoint, speed)
         self.errands = Errands(self.hosts)
-        self.channels = HostChannels(self.alerts, self.errands, self.hosts.facts, config.alert, loop)
+        self.channels = HostChannels(self.alerts, self.errands, self.hosts, registry.alerts, loop)
+        self.channels.configure(config.alert)
         self.services = Services(self.hosts, self.errands, registry, lambda: status.status(self.daemon), config)
         self.handlers = Handlers(self.daemon, self._config_rows, self._reload)
         self.server = Server(socket, self.handlers.handle, admin_group=config.daemon.admin_group, group=config.daemon.group, state_dir=state)

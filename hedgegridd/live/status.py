@@ -123,7 +123,7 @@ def account(daemon: Daemon) -> dict[str, Any]:
     unrealized = sum(money.unrealized.values())
     fees, funding = sum(desk.books.fees for desk in desks), sum(desk.books.funding for desk in desks)
     long, short = (sum(desk.held_usdt(leg) for desk in desks) for leg in LEGS)
-    maintenance, initial = margins(engine)
+    maintenance, initial = margins(engine, money.equity)
     fills = engine.counts["fills"]
     return {
         "equity_usdt": money.equity,

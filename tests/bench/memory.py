@@ -10,8 +10,6 @@ import time
 import stage
 from stage import Row
 
-SETTLED = "status: daemon and both hosts"
-
 
 def measure(quick: bool = False) -> list[Row]:
     """One daemon without foreign breakers, one with two; each asked for its status first, and left alone for a while."""

@@ -1,6 +1,6 @@
 """From the start of the process to READY=1 on the notification socket, on an empty state directory and on a used one.
 
-    python tests/bench/ready.py [--quick]
+python tests/bench/ready.py [--quick]
 """
 
 from __future__ import annotations

@@ -60,18 +60,15 @@ def table(rows: Sequence[Row]) -> str:
     """The rows as text."""
     shown = [("what", "measured", "", "aim", "how"), *((r.name, number(r.value), r.unit, r.aim, r.note) for r in rows)]
     widths = [max(len(cells[i]) for cells in shown) for i in range(4)]
-    lines = [
-        f"{a:<{widths[0]}}  {b:>{widths[1]}} {c:<{widths[2]}}  {d:<{widths[3]}}  {e}".rstrip()  # fmt: skip
-        for a, b, c, d, e in shown
-    ]
+    lines = [f"{a:<{widths[0]}}  {b:>{widths[1]}} {c:<{widths[2]}}  {d:<{widths[3]}}  {e}".rstrip() for a, b, c, d, e in shown]
     return "\n".join(lines)
 
 
 def number(value: float) -> str:
-    """Three or four digits that count."""
+    """The digits that count."""
     if not math.isfinite(value):
         return "-"
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:,.1f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def main(measure: Callable[[bool], list[Row]]) -> None:
@@ -199,14 +196,15 @@ def folder() -> Iterator[Path]:
 
 
 @contextmanager
-def daemon(config: Path, *arguments: str, python: str = sys.executable) -> Iterator[Life]:
+def daemon(config: Path, *arguments: str) -> Iterator[Life]:
     """`hedgegridd run` until it is ready; ended with the block if it has not ended itself."""
     at = config.parent
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     listener.bind(f"{at}/notify")
     listener.settimeout(PATIENCE_SECONDS)
     control = f"{at}/control.sock"
-    command = [python, "-m", "hedgegridd.cli", "run", "--config", str(config), "--state-dir", f"{at}/state", "--socket", control, *arguments]
+    places = ["--config", str(config), "--state-dir", f"{at}/state", "--socket", control]
+    command = [sys.executable, "-m", "hedgegridd.cli", "run", *places, *arguments]
     environment = {**ENVIRONMENT, "NOTIFY_SOCKET": f"{at}/notify", "PYTHONPATH": str(ROOT)}
     with (at / "log").open("wb") as log:
         started = time.perf_counter()

@@ -1,6 +1,6 @@
 """`hedgegridctl status` by the wall against the bare interpreter: the console script that pip installs, in a venv of its own.
 
-    python tests/bench/status.py [--quick]
+python tests/bench/status.py [--quick]
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import stage
 from stage import Row
 
 # Where pip cannot build (no index to fetch hatchling from), pip's own code still writes the very script it would have installed.
-SCRIPT = """
+AS_PIP = """
 import pathlib, sys, sysconfig
 from pip._internal.operations.install.wheel import PipScriptMaker
 maker = PipScriptMaker(None, sysconfig.get_path("scripts"))
@@ -24,14 +24,19 @@ maker.clobber, maker.variants, maker.set_mode = True, {""}, True
 maker.make("hedgegridctl = hedgegridd.control.cli:main")
 pathlib.Path(sysconfig.get_path("purelib"), "hedgegridd.pth").write_text(sys.argv[1] + "\\n")
 """
+PLAIN = """#!{python}
+import sys
+sys.path.insert(0, {root!r})
+from hedgegridd.control.cli import main
+sys.exit(main())
+"""
 
 
 def measure(quick: bool = False) -> list[Row]:
     """Interleaved runs: bare interpreter, status as text, status as JSON."""
     times = 3 if quick else 60
     with stage.folder() as folder:
-        python, how = installed(folder / "venv", pip=not quick)
-        script = str(folder / "venv/bin/hedgegridctl")
+        python, script, how = plain(folder) if quick else installed(folder / "venv")
         with stage.daemon(stage.config(folder)) as life:
             stage.wait(lambda: stage.answers(life))
             commands = {
@@ -50,21 +55,28 @@ def measure(quick: bool = False) -> list[Row]:
     return [
         Row("python3 -I -c pass", bare * 1e3, "ms", "", f"median of {times}, interleaved; {how}"),
         Row("hedgegridctl status", text * 1e3, "ms"),
-        Row("hedgegridctl status / bare interpreter", text / bare, "x", "2.0 (1.15)", f"median of each pair {statistics.median(ratios):.2f}"),
+        Row("hedgegridctl status / bare", text / bare, "x", "2.0 (1.15)", f"median of the pairs {statistics.median(ratios):.2f}"),
         Row("hedgegridctl --json status / bare", json / bare, "x", "2.0"),
     ]
 
 
-def installed(venv: Path, *, pip: bool) -> tuple[str, str]:
-    """A fresh venv with the package installed editable, and how that was done."""
+def installed(venv: Path) -> tuple[str, str, str]:
+    """A fresh venv with the package installed editable: its interpreter, the console script, and how that was done."""
     subprocess.run([sys.executable, "-m", "venv", str(venv)], check=True)
-    python = str(venv / "bin/python3")
-    if pip:
-        command = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check", "--no-deps", "-e", str(stage.ROOT)]
-        if subprocess.run(command, capture_output=True, check=False, timeout=300).returncode == 0:
-            return python, "pip install -e"
-    subprocess.run([python, "-c", SCRIPT, str(stage.ROOT)], check=True)
-    return python, "the script as pip writes it"
+    python, script = str(venv / "bin/python3"), str(venv / "bin/hedgegridctl")
+    command = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check", "--no-deps", "-e", str(stage.ROOT)]
+    if subprocess.run(command, capture_output=True, check=False, timeout=300).returncode == 0:
+        return python, script, "pip install -e"
+    subprocess.run([python, "-c", AS_PIP, str(stage.ROOT)], check=True)
+    return python, script, "the script as pip writes it"
+
+
+def plain(folder: Path) -> tuple[str, str, str]:
+    """The quickest way to have a script: nothing is installed."""
+    script = folder / "hedgegridctl"
+    script.write_text(PLAIN.format(python=sys.executable, root=str(stage.ROOT)))
+    script.chmod(0o700)
+    return sys.executable, str(script), "a script of our own"
 
 
 def wall(command: list[str]) -> float:

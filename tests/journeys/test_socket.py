@@ -160,9 +160,12 @@ def test_another_user_without_the_right_changes_nothing_and_is_told_the_sudo_lin
         daemon.start(speed="60")
         daemon.kill()
         words = ["--socket", str(daemon.socket), "--state-dir", str(daemon.state), "activate", "--reason", "let me"]
-        program = f"import os, pwd, tomllib, _json; from hedgegridd.control import cli, offline; os.setgroups([]); os.setgid({NOBODY}); os.setuid({NOBODY})"
+        imports = "import os, pwd, tomllib, _json; from hedgegridd.control import cli, offline"
+        program = f"{imports}; os.setgroups([]); os.setgid({NOBODY}); os.setuid({NOBODY})"
         env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
-        done = subprocess.run([sys.executable, "-c", f"{program}; cli.main()", *words], env=env, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(
+            [sys.executable, "-c", f"{program}; cli.main()", *words], check=False, env=env, capture_output=True, text=True, timeout=60
+        )
         assert done.returncode == 3, done
         assert "sudo" in done.stderr
         assert not daemon.kill_file.exists()

@@ -28,7 +28,7 @@ def may_trace() -> bool:
     """Whether strace is here and works."""
     if shutil.which("strace") is None:
         return False
-    return subprocess.run(["strace", "-qq", "-o", "/dev/null", "true"], capture_output=True).returncode == 0
+    return subprocess.run(["strace", "-qq", "-o", "/dev/null", "true"], check=False, capture_output=True).returncode == 0
 
 
 def allowed(daemon: DaemonProcess, notify: Path) -> set[str]:
@@ -60,7 +60,7 @@ class Descriptors(threading.Thread):
         found = set()
         for path in self._listed(Path(f"/proc/{self.pid}/fd")):
             try:
-                target = os.readlink(path)
+                target = str(path.readlink())
             except OSError:
                 continue
             if target.startswith("socket:["):

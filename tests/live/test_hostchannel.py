@@ -67,7 +67,8 @@ class Home:
         self.hosts = PluginFolder([self.plugins], self._heard, loop, registry=registry, settings=kinds)
         self.alerts = Alerts(folder / "alerts", pace=QUICK)
         self.errands = Errands(self.hosts)
-        self.channels = HostChannels(self.alerts, self.errands, self.hosts.facts, self.config.alert, loop)
+        self.channels = HostChannels(self.alerts, self.errands, self.hosts, registry.alerts, loop)
+        self.channels.configure(self.config.alert)
         self.documents = 0
         self.services = Services(self.hosts, self.errands, registry, self._status, self.config)
         self.hosts.start()
@@ -152,6 +153,7 @@ def test_without_its_table_or_switched_off_it_is_not_used(tmp_path: Path) -> Non
             await until(lambda: home.heard)
             await asyncio.sleep(0.1)
             assert not home.alerts.channels()
+            assert home.hosts.rows()[0]["state"] == "loaded"
 
         run(lambda loop, table=table: Home(tmp_path, loop, alert=table), body)  # type: ignore[misc]
 
@@ -174,7 +176,7 @@ def test_what_it_raises_is_told_and_tried_again_and_an_edit_mends_it(tmp_path: P
 def test_a_removed_file_drops_its_channel_and_ends_its_process(tmp_path: Path) -> None:
     async def body(home: Home) -> None:
         home.drop("alert_note.py", channel())
-        await until(home.alerts.channels)
+        await until(lambda: home.heard)
         (home.plugins / "alert_note.py").unlink()
         await until(lambda: not home.alerts.channels())
         await until(lambda: not home.hosts.rows())
@@ -184,10 +186,31 @@ def test_a_removed_file_drops_its_channel_and_ends_its_process(tmp_path: Path) -
     run(lambda loop: Home(tmp_path, loop, alert={"note": {"path": str(tmp_path / "out")}}), body)
 
 
+def test_what_is_told_before_the_file_is_there_is_delivered_when_it_comes(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+
+    async def body(home: Home) -> None:
+        await until(home.alerts.channels)
+        home.alerts.put(alert("started"))
+        await until(lambda: "no plugin file" in home.alerts.channels()[0]["error"])
+        home.drop("alert_note.py", channel())
+        await until(lambda: lines(out) == ["CRITICAL started"])
+
+    run(lambda loop: Home(tmp_path, loop, alert={"note": {"path": str(out)}}), body)
+
+
+def test_a_shipped_channel_is_left_to_the_daemon(tmp_path: Path) -> None:
+    async def body(home: Home) -> None:
+        await asyncio.sleep(0.1)
+        assert not home.alerts.channels()
+
+    run(lambda loop: Home(tmp_path, loop, load_shipped(), alert={"slack": {}}), body)
+
+
 def test_an_edit_without_the_channel_drops_it(tmp_path: Path) -> None:
     async def body(home: Home) -> None:
         home.drop("alert_note.py", channel())
-        await until(home.alerts.channels)
+        await until(lambda: home.heard)
         home.drop("alert_note.py", channel().replace('"note"', '"other"'))
         await until(lambda: not home.alerts.channels())
 

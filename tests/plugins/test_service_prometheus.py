@@ -14,11 +14,23 @@ import pytest
 
 from hedgegridd.live import status
 
-NAMES = (
-    "long_inventory_usdt short_inventory_usdt net_inventory_usdt active_rungs_long active_rungs_short open_orders margin_ratio "
-    "maker_ratio funding_rate_current funding_cost_1h_projected_usdt realized_pnl_usdt unrealized_pnl_usdt total_pnl_usdt "
-    "uptime_seconds last_bar_timestamp"
-).split()
+NAMES = [
+    "long_inventory_usdt",
+    "short_inventory_usdt",
+    "net_inventory_usdt",
+    "active_rungs_long",
+    "active_rungs_short",
+    "open_orders",
+    "margin_ratio",
+    "maker_ratio",
+    "funding_rate_current",
+    "funding_cost_1h_projected_usdt",
+    "realized_pnl_usdt",
+    "unrealized_pnl_usdt",
+    "total_pnl_usdt",
+    "uptime_seconds",
+    "last_bar_timestamp",
+]
 
 
 def _plugin(name: str) -> ModuleType:
