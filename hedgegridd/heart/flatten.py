@@ -121,7 +121,8 @@ class Flatten:
         return True
 
     def resume(self, now: int) -> None:
-        """A new life takes it up: what was asked before is not answered any more, and its deadline begins anew."""
+        """A new life takes it up: nobody waits for the old one's replies any more, and the deadline begins anew."""
+        self.ticket = 0
         self.started, self.failed, self.asked_at, self.retry_at, self.retry_ms = now, False, 0, 0, RETRY_MS
 
     def page_due(self, now: int) -> bool:

@@ -184,6 +184,7 @@ def disk_failed(engine: Engine, failed: DiskFailed) -> None:
     """The disk refused: no opener leaves, nothing is acknowledged as durable; cancels, stops and closes go on."""
     first = not engine.gate.storage_failed
     engine.gate.storage_failed = failed.why
+    engine.drop_waiting(f"the journal cannot be written: {failed.why}")  # their market may be gone when the disk is back
     engine.sync_failed_at = engine.wall
     if engine.releasing and failed.mark >= engine.releasing:
         engine.releasing = 0  # a release that is not durable is not true, and must not be the journal's last word

@@ -13,7 +13,8 @@ from rig import MINUTE, REGISTRY, START, Rig, check, config_of, steady
 
 from hedgegridd.heart.breakers import Guard, heard, judge
 from hedgegridd.heart.build import build
-from hedgegridd.heart.effects import Reply
+from hedgegridd.heart.effects import Reply, Write
+from hedgegridd.heart.engine import Engine
 from hedgegridd.heart.snapshot import picture
 from hedgegridd.live.daemon import account_of, last_seen
 from hedgegridd.model import (
@@ -26,12 +27,14 @@ from hedgegridd.model import (
     KillFile,
     Leg,
     Measure,
+    Missed,
     OrderState,
     PluginChanged,
     Rejected,
     Role,
     Snapshot,
     Stopping,
+    Timer,
     Trip,
 )
 
@@ -44,12 +47,26 @@ class SlowDisk(Rig):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.syncs: deque[Any] = deque()
+        self.twin: Engine | None = None
 
     def _sync(self, effect: Any) -> None:
         if self.slow:
             self.syncs.append(effect)
         else:
             super()._sync(effect)
+
+    def _handle(self, event: Any) -> list[Any]:
+        effects = super()._handle(event)
+        if self.twin is not None:
+            again = [effect for effect in self.twin.handle(self.inputs[-1]) if isinstance(effect, Write)]
+            made = [effect for effect in effects if isinstance(effect, Write)]
+            assert again == made, f"a heart from a checkpoint does otherwise: {event}"
+        return effects
+
+    def checkpoint(self) -> None:
+        """From here on a second heart, begun from this checkpoint as a replay does it, must do the same."""
+        self.twin = build(self.config, REGISTRY, carries=self.carries, cadence_ms=self.cadence_ms)
+        self.twin.load(json.loads(json.dumps(self.engine.dump())))
 
     def settle(self, failure: str = "") -> None:
         """The disk did the oldest thing asked of it, or failed at it."""
@@ -539,6 +556,7 @@ class Storm:
         self.rig.slow = True
         self.promised = False  # "durably active" was said, and no release since
         self.safe = (len(self.rig.inputs), len(self.rig.acts))  # on the disk for sure
+        self.base = 0, ""  # where a start begins: after so many inputs, with this state
         self.asked: dict[int, bool] = {}  # ticket -> was it an activation?
         self.log: list[str] = []
 
@@ -584,14 +602,46 @@ class Storm:
         file = KillFile(time, False, missing=True) if text is None else KillFile(time, text["active"], "", "by hand")
         self.rig.take(file)
 
+    def plugin(self) -> None:
+        """A foreign breaker is dropped in, or edited."""
+        sha, level = self.draw.choice("abc") * 64, self.draw.choice(("pause", "halt", "flatten"))
+        self.rig.take(PluginChanged(self.rig.engine.now, "/p/breaker_x.py", sha, "breaker", ("x",), "loaded", "", (level,), ()))
+
+    def host(self) -> None:
+        """Its host says something, or nothing."""
+        if not self.rig.asked:
+            return
+        ask = self.draw.choice(self.rig.asked[-3:])
+        said = self.draw.choice(({}, {}, {"trip": ["bad", 2.0, 1.0, None]}, {"unknown": "stale"}, {"error": "broken"}, {"measure": [1, 2, "x", ""]}))
+        time, whole = self.rig.engine.now, {"trip": None, "measure": None, "unknown": "", "error": "", **said}
+        answer = Missed(time, ask.host, ask.seq, "dead") if self.draw.random() < 0.2 else Answer(time, ask.host, ask.seq, whole)
+        self.rig.take(answer)
+
+    def reload(self) -> None:
+        """Other settings, between two events."""
+        rig = self.rig
+        if rig.syncs or rig.inbox:
+            return
+        breaker = self.draw.choice(({}, {"stale_data": {"enabled": False}}, {"x": {"on_trip": "warn"}}))
+        again = build(config_of(breaker=breaker), REGISTRY, carries=rig.carries, cadence_ms=MINUTE)
+        again.take_over(rig.engine)
+        rig.engine, rig.config = again, again.config
+        rig.checkpoint()
+        self.safe = (len(rig.inputs), len(rig.acts))
+        self.base = len(rig.inputs), json.dumps(again.dump())
+        rig.take(Timer(again.now, again.wall))
+
     def die(self, power: bool) -> None:
         """A new life from what is on the disk: all of the journal, or after a loss of power any part of what was not brought there."""
         old, inputs, acts = self.rig, self.rig.inputs, self.rig.acts
         if power:
             inputs = inputs[: self.draw.randint(self.safe[0], len(inputs))]
             acts = acts[: self.draw.randint(self.safe[1], len(acts))]
-        new = SlowDisk()
-        for event in inputs:
+        new = SlowDisk(old.config)
+        since, state = self.base
+        if state:
+            new.engine.load(json.loads(state))
+        for event in inputs[since:]:
             new.engine.handle(event)
         kills = [act.data for act in acts if act.kind == "kill"]
         if kills and kills[-1]["active"] and not new.engine.kill.active:
@@ -614,6 +664,14 @@ STEPS: dict[str, tuple[int, Any]] = {
     "hand releases": (1, lambda storm: storm.hand({"active": False})),
     "hand spoils": (1, lambda storm: storm.hand({"active": None})),
     "hand removes": (1, lambda storm: storm.hand(None)),
+    "flatten": (1, lambda storm: storm.rig.verb("flatten", leg=storm.draw.choice(("long", "both")), reason="a")),
+    "resume": (2, lambda storm: storm.rig.verb("resume")),
+    "arm": (1, lambda storm: storm.rig.verb("breakers.arm", name="x", reason="a")),
+    "disarm": (1, lambda storm: storm.rig.verb("breakers.disarm", name=storm.draw.choice(("x", "drawdown")), reason="a")),
+    "plugin": (1, lambda storm: storm.plugin()),
+    "host": (3, lambda storm: storm.host()),
+    "reload": (1, lambda storm: storm.reload()),
+    "checkpoint": (2, lambda storm: storm.rig.syncs or storm.rig.checkpoint()),
     "kill -9": (1, lambda storm: storm.die(power=False)),
     "power loss": (1, lambda storm: storm.die(power=True)),
 }

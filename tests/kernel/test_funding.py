@@ -55,5 +55,5 @@ def test_what_is_scaled_stays_within_the_limit_and_only_one_leg_is(rate, interva
     assert 0.0 <= short <= 1.0
     if not math.isnan(cost):
         assert max(long, short) == 1.0
-        assert long * cost <= limit * (1 + 1e-12) or cost <= 0
-        assert short * -cost <= limit * (1 + 1e-12) or cost >= 0
+        assert long * cost <= limit * (1 + 1e-12) + 1e-300 or cost <= 0
+        assert short * -cost <= limit * (1 + 1e-12) + 1e-300 or cost >= 0

@@ -183,11 +183,14 @@ class World(Rig):
         self.dying: list[Any] = []  # emitted, journaled by nobody
         self.segments: list[Segment] = []
         self.written = self.durable = 0  # acts written, and of these known to be on the disk
+        self.synced = 0  # inputs of the last segment that a power cut would leave
+        self.last_kill: dict[str, Any] | None = None  # what the acts say of the kill switch, where inputs were lost
         self.places: dict[str, int] = {}  # client id -> the act that decided it
 
     def begin(self) -> None:
         """A checkpoint: what comes after it can be replayed from here."""
         self.segments.append(Segment(json.dumps(self.engine.dump()), [], []))
+        self.synced = 0
 
     def _handle(self, event: Any) -> list[Any]:
         if event.time < self.engine.now:
@@ -224,7 +227,7 @@ class World(Rig):
             if self.disk_fails:
                 self.inbox.append(DiskFailed(self.engine.now, effect.mark, self.disk_fails))
                 continue
-            self.durable = self.written
+            self.durable, self.synced = self.written, len(self.segments[-1].inputs)
             if effect.latch is not None:
                 self.latch = effect.latch
             self.inbox.append(Durable(self.engine.now, effect.mark))
@@ -233,6 +236,18 @@ class World(Rig):
         """Take in everything that was said."""
         while self.inbox:
             self._handle(self.inbox.popleft())
+
+    def power_cut(self) -> None:
+        """The machine lost its power: of what no sync has covered, each stream of the journal keeps any part."""
+        segment = self.segments[-1]
+        inputs, acts = (self.rng.randint(self.synced, len(segment.inputs)) for _ in range(2))
+        kills = [act.data for one in self.segments[:-1] for row in one.acts for act in row if act.kind == "kill"]
+        kills += [act.data for row in segment.acts[:acts] for act in row if act.kind == "kill"]
+        self.last_kill = kills[-1] if kills else None
+        del segment.inputs[inputs:], segment.acts[inputs:]
+        kept = [act for one in self.segments for row in one.acts for act in row]
+        self.places = {act.data["client_id"]: number for number, act in enumerate(kept) if act.kind == "order"}
+        self.written = len(kept)
 
     def file(self) -> KillFile:
         """The kill switch file as it lies there."""
@@ -247,6 +262,9 @@ class World(Rig):
         other.engine.load(json.loads(old.state))
         for row in old.inputs:
             other.engine.handle(codec.decode(json.loads(row)))
+        last = self.last_kill
+        if last is not None and last["active"] and not other.engine.kill.active:
+            other.engine.kill.load(last)  # as live.start.recover does
         if paper:
             other.exchange.restore(account_of(other.engine), last_seen(other.engine))
         else:

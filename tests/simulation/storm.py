@@ -97,12 +97,16 @@ class Storm:
         self.deaths += 1
         self._ears()
         self.asked.clear()
-        old, self.paper = self.world, self.rng.random() < 0.5
+        old, self.paper, power = self.world, self.rng.random() < 0.5, self.rng.random() < 0.3
         was = (old.engine.kill.active, old.engine.kill.level)
+        if self.paper and power:
+            old.power_cut()
+            self.ids = set(old.places)
         self.world = old.reborn(paper=self.paper)
         self.world.after = self._check
         engine = self.world.engine
-        assert (engine.kill.active, engine.kill.level) == was, "the kill switch is not as it was before the process died"
+        if not (self.paper and power):
+            assert (engine.kill.active, engine.kill.level) == was, "the kill switch is not as it was before the process died"
         self._do(self.world.wake)
         assert engine.kill.active or not self.promised, "told 'active', and after a restart it is not"
 
@@ -361,6 +365,6 @@ ACTS = [
     (Storm._checkpoint, 2),
     (Storm._file, 1),
     (Storm._transfer, 1),
-    (Storm._strange_hand, 0.5),
+    (Storm._strange_hand, 1.5),
     (Storm._stops, 0.5),
 ]
