@@ -6,13 +6,13 @@ The disk is a double that can be told to fail; everything else is the shipped co
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from hedgegridd.heart.build import build, exchange_of
 from hedgegridd.heart.effects import Amend, Ask, AskReport, Cancel, Finished, Notify, Place, Reply, Sync, Write
 from hedgegridd.heart.engine import Engine
-from hedgegridd.model import Answer, Bar, DiskFailed, Durable, KillFile, Mark, Started, Timer, Verb
+from hedgegridd.model import Answer, Bar, DiskFailed, Durable, Funding, KillFile, Mark, Outlook, Order, Rejected, Started, Timer, Verb
 from hedgegridd.plugins import load_shipped
 from hedgegridd.schema import Config
 from hedgegridd.settings import fill_settings
@@ -64,6 +64,10 @@ class Rig:
         self.asked: list[Ask] = []
         self.sent: list[Any] = []  # what reached the exchange
         self.ticket = 0
+        self.refuse: Callable[[Order], int] = lambda order: 0  # the code that the exchange refuses an order with, 0 = it takes it
+        self.lose: Callable[[Any], bool] = lambda effect: False  # effects that never arrive
+        self.slow_disk = False
+        self.syncs: deque[Sync] = deque()  # asked of a slow disk, not done yet
         self.exchange.start(self.inbox.append, {s: d.instrument for s, d in self.engine.desks.items()}, self.config.exchange.paper)
 
     def start(self, file: KillFile = NO_FILE, env: str = "", damage: str = "", time: int = START) -> Rig:
@@ -91,6 +95,15 @@ class Rig:
         self.ticket += 1
         self.take(Verb(self.engine.now, self.ticket, name, params, "uid=0(root)"))
         return self.replies.get(self.ticket)
+
+    def take_only(self, name: str, **params: Any) -> list[Any]:
+        """The effects of a verb, in their order, before anything comes of them."""
+        self.ticket += 1
+        return self.take_one(Verb(self.engine.now, self.ticket, name, params, "uid=0(root)"))
+
+    def take_one(self, event: Any) -> list[Any]:
+        """One event alone: what comes of its effects waits in the inbox."""
+        return self._handle(event)
 
     def timer(self, seconds: float = 1.0) -> list[Any]:
         """Time passes by itself."""
@@ -120,13 +133,15 @@ class Rig:
         return list(effects)
 
     def _perform(self, effect: Any) -> None:
+        if self.lose(effect):
+            return
         if isinstance(effect, Write):
             self.acts.append(effect)
         elif isinstance(effect, Sync):
             self._sync(effect)
         elif isinstance(effect, Place):
             self.sent.extend(effect.orders)
-            self.exchange.place(effect.orders)
+            self._place(effect.orders)
         elif isinstance(effect, Amend):
             self.exchange.amend(effect.client_id, effect.qty)
         elif isinstance(effect, Cancel):
@@ -142,7 +157,31 @@ class Rig:
         elif isinstance(effect, Ask):
             self.asked.append(effect)
 
+    def _place(self, orders: tuple[Order, ...]) -> None:
+        for order in orders:
+            code = self.refuse(order)
+            if code:
+                self.inbox.append(Rejected(order.client_id, self.engine.now, code, f"refused by the test: {code}"))
+            else:
+                self.exchange.place((order,))
+
     def _sync(self, effect: Sync) -> None:
+        if self.slow_disk:
+            self.syncs.append(effect)
+        else:
+            self._synced(effect)
+
+    def disk(self) -> None:
+        """A slow disk does the oldest thing asked of it."""
+        self._synced(self.syncs.popleft())
+        self.drain()
+
+    def drain(self) -> None:
+        """Take in everything that was said."""
+        while self.inbox:
+            self._handle(self.inbox.popleft())
+
+    def _synced(self, effect: Sync) -> None:
         if self.disk_fails:
             self.inbox.append(DiskFailed(self.engine.now, effect.mark, self.disk_fails))
             return
@@ -195,7 +234,32 @@ def check(rig: Rig) -> None:
         assert desk.books.long_qty >= 0 <= desk.books.short_qty
 
 
+def calm(**tables: Any) -> Rig:
+    """A rig whose grid rests, on a configuration that no test of the heart is tripped by unasked."""
+    tables["breaker"] = {"funding": {"enabled": False}, "stale_data": {"enabled": False}, **tables.get("breaker", {})}
+    return steady(Rig(config_of(**tables)).start())
+
+
+def hold(rig: Rig, *legs: str, symbol: str = "BTCUSDT") -> Rig:
+    """Let the nearest rung of these legs fill: "long", "short" or both."""
+    if "short" in legs:
+        rig.bars([502_600], symbol, reach=0)
+    if "long" in legs:
+        rig.bars([497_490], symbol, reach=0)
+    desk = rig.desk(symbol)
+    assert (bool(desk.books.long_qty), bool(desk.books.short_qty)) == ("long" in legs, "short" in legs)
+    return rig
+
+
+def settle(rig: Rig, rate: float = 0.0001) -> None:
+    """A funding settlement of every symbol."""
+    for symbol in rig.engine.desks:
+        rig.market(Funding(symbol, rig.engine.now + 1, rate, 28_800_000))
+
+
 def steady(rig: Rig, price: int = 500_000, bars: int = 60) -> Rig:
-    """Warm up on a market that goes nowhere, until the grid rests."""
+    """Warm up on a market that goes nowhere, until the grid rests; funding is known, as a feed would tell it."""
+    for symbol in rig.engine.desks:
+        rig.take(Outlook(symbol, rig.engine.now, 0.0001, rig.engine.now + 8 * 60 * MINUTE))
     rig.bars([price + (i % 3) * 10 for i in range(bars)])
     return rig

@@ -156,7 +156,10 @@ class Desk:
         return True
 
     def adopt(self, leg: int, qty: int, entry: float) -> None:
-        """Take the exchange's quantity of a leg for the truth."""
+        """Take the exchange's quantity of a leg for the truth. What is gone is taken for closed at the mark: a loss stays a loss."""
+        gone = self.held(leg) - qty
+        if gone > 0 and self.mark is not None:
+            self.books = self.books._replace(realized=self.books.realized + ledger.gain(gone, self.unit, leg, self.entry(leg), self.mark))
         if leg == Leg.LONG:
             self.books = self.books._replace(long_qty=qty, long_entry=entry)
         else:

@@ -525,6 +525,7 @@ class Engine:
             "unsettled": self.gate.unsettled,
             "asked_at": self.asked_at,
             "storage_failed": self.gate.storage_failed,
+            "sync_failed_at": self.sync_failed_at,
             "ending": list(self.ending) if self.ending else None,
             "hold": list(self._last_hold),
             "mark": self._mark,
@@ -547,7 +548,6 @@ class Engine:
                 take_settings(guard, self.config.breakers.get(guard.name, {}), guard.on_trip.name.lower())
         self.panel.candidates = old.panel.candidates
         self.finished = old.finished
-        self.sync_failed_at = old.sync_failed_at
 
     def load(self, data: dict[str, Any]) -> None:
         """Take up a checkpoint."""
@@ -568,7 +568,7 @@ class Engine:
         self.ending = Stopping(*data["ending"]) if data["ending"] else None
         self.gate.stopping = f"stopping: {self.ending.reason}" if self.ending else ""
         self._last_hold = (data["hold"][0], data["hold"][1])
-        self.asked_at = data["asked_at"]
+        self.asked_at, self.sync_failed_at = data["asked_at"], data["sync_failed_at"]
         self._mark, self._question, self.latch_mark = data["mark"], data["question"], data["latch_mark"]
         self.waiting = [(mark, symbol, name) for mark, symbol, name in data["waiting"]]
         self.questions = {seq: (host, name) for seq, host, name in data["questions"]}

@@ -16,6 +16,8 @@ from hedgegridd.model import (
     Fill,
     FundingPaid,
     Leg,
+    Level,
+    Mode,
     Moment,
     Order,
     OrderState,
@@ -23,6 +25,7 @@ from hedgegridd.model import (
     Report,
     Role,
     Transfer,
+    entry_side,
 )
 
 if TYPE_CHECKING:
@@ -107,8 +110,9 @@ def fill(engine: Engine, fill: Fill) -> None:
         return
     if not desk.orders.book_fill(fill.client_id, fill.trade_id, fill.qty):
         return
-    before = desk.books.realized
-    desk.book(fill)
+    before, have = desk.books.realized, desk.held(fill.leg)
+    strange = fill.qty > have and fill.side != entry_side(fill.leg)  # it closes what was opened, or reported closed, without our hearing
+    desk.book(fill._replace(qty=have) if strange else fill)
     realized = desk.books.realized - before
     engine.counts["fills"] += 1
     engine.counts["maker_fills"] += fill.maker
@@ -122,10 +126,8 @@ def fill(engine: Engine, fill: Fill) -> None:
     if realized < 0:
         engine.tell(notices.large_loss, fill.symbol, fill.leg, -realized, engine.config.alerts)
         engine.tell(notices.single_loss, fill.symbol, fill.leg, -realized, engine.account.equity - realized, engine.config.alerts)
-    if rung is None:
+    if rung is None or strange:
         _stranger(engine, desk, fill)
-    if desk.held(fill.leg) < 0:  # what it closed was opened by a fill we never heard of
-        _adopt(engine, desk, fill.leg, 0, 0.0)
         engine.out.append(AskReport())
     engine.think(desk, Moment.FILL, (fill.leg, int(role), price, fill.qty))
 
@@ -138,7 +140,7 @@ def _not_ours(engine: Engine, event: Fill | FundingPaid) -> None:
 
 def _stranger(engine: Engine, desk: Desk, fill: Fill) -> None:
     """A fill nobody here ordered: liquidation, ADL or another hand. Openers stop on that symbol until a person has looked."""
-    desk.halted = fill.reason or "a fill that was not ours"
+    desk.halted = fill.reason or "a fill that our orders and positions do not explain"
     engine.write("stranger", symbol=desk.symbol, trade_id=fill.trade_id, reason=desk.halted)
     engine.tell(notices.system_error, f"{desk.symbol}: {desk.halted}: the position changed without us; openers are halted")
 
@@ -165,9 +167,12 @@ def transfer(engine: Engine, transfer: Transfer) -> None:
 def report(engine: Engine, report: Report) -> None:
     """The exchange's own picture: put the books right by it, and let a flatten judge it."""
     engine.foreign = []
+    new = engine.mode == Mode.LIVE and not engine.hash  # nothing was ever decided in this state directory
     for desk in engine.desks.values():
         for finding in reconcile.compare(desk, report):
             _mend(engine, desk, finding)
+            if new and finding.kind != "foreign":
+                engine.engage(Level.HALT, "the account has orders or positions of ours, and the journal is new", "start", "")
     if engine.gate.unsettled and not any(desk.orders.unknown() for desk in engine.desks.values()):
         engine.gate.unsettled = ""
     for flatten in engine.flattens:

@@ -25,7 +25,25 @@ from hedgegridd.live import log
 from hedgegridd.live.notify import Notifier
 from hedgegridd.live.pacer import Pacer
 from hedgegridd.live.patience import MOMENT_SECONDS, Patience
-from hedgegridd.model import DiskFailed, Durable, FeedEnd, Gap, Held, KillFile, Mark, OrderState, Outlook, Report, Role, Started, Stopping, Timer, Trade, Verb, Warmup
+from hedgegridd.model import (
+    DiskFailed,
+    Durable,
+    FeedEnd,
+    Gap,
+    Held,
+    KillFile,
+    Mark,
+    OrderState,
+    Outlook,
+    Report,
+    Role,
+    Started,
+    Stopping,
+    Timer,
+    Trade,
+    Verb,
+    Warmup,
+)
 from hedgegridd.times import iso
 
 TICK_SECONDS = 0.25  # how often the kill switch file, the socket and the watchdog are looked after

@@ -31,7 +31,9 @@ TIMES = frozenset({"timestamp", "since"})  # keys of a writing verb's result tha
 class Handlers:
     """The daemon's answers, by verb."""
 
-    def __init__(self, daemon: Daemon, config_rows: Callable[[], list[dict[str, Any]]], reload: Callable[[str], Awaitable[dict[str, Any]]]) -> None:
+    def __init__(
+        self, daemon: Daemon, config_rows: Callable[[], list[dict[str, Any]]], reload: Callable[[str], Awaitable[dict[str, Any]]]
+    ) -> None:
         self.daemon, self.config_rows, self.reload = daemon, config_rows, reload
 
     async def handle(self, verb: str, params: Params, actor: str) -> dict[str, Any]:
@@ -64,7 +66,11 @@ class Handlers:
 
     def positions(self, _: Params) -> dict[str, Any]:
         document = status.status(self.daemon)
-        found = [{"symbol": item["symbol"], "leg": leg.name.lower(), **item[leg.name.lower()]} for item in document["instruments"] for leg in LEGS]
+        found = [
+            {"symbol": item["symbol"], "leg": leg.name.lower(), **item[leg.name.lower()]}
+            for item in document["instruments"]
+            for leg in LEGS
+        ]
         return {"schema": SCHEMA, "positions": found}
 
     def fills(self, params: Params) -> dict[str, Any]:
@@ -84,7 +90,12 @@ class Handlers:
 
     def alerts(self, _: Params) -> dict[str, Any]:
         daemon = self.daemon
-        return {"schema": SCHEMA, "counts": daemon.alerts.counts(), "channels": daemon.alerts.channels(), "alerts": list(daemon.recent_alerts)}
+        return {
+            "schema": SCHEMA,
+            "counts": daemon.alerts.counts(),
+            "channels": daemon.alerts.channels(),
+            "alerts": list(daemon.recent_alerts),
+        }
 
     def metrics(self, _: Params) -> dict[str, Any]:
         document = status.status(self.daemon)
@@ -97,7 +108,9 @@ class Handlers:
         """Why each wished rung has no resting order now."""
         found = []
         for desk in self.daemon.engine.desks.values():
-            found += [{"symbol": desk.symbol, **_rung(desk, leg, role, price, qty), "reason": why} for leg, role, price, qty, why in desk.withheld]
+            found += [
+                {"symbol": desk.symbol, **_rung(desk, leg, role, price, qty), "reason": why} for leg, role, price, qty, why in desk.withheld
+            ]
             if not desk.ready:
                 found.append({"symbol": desk.symbol, "reason": desk.guarded or "warming up: the indicators have not seen enough bars"})
         hold = self.daemon.engine.gate.hold()
@@ -109,7 +122,9 @@ class Handlers:
         if guard.inputs is None:
             raise Refused(f"breaker {guard.name} has not tripped since it was armed; now: {guard.value} {guard.unit} of {guard.threshold}")
         again = judge(guard.breaker, _snapshot(guard.inputs)) if guard.breaker is not None else None
-        verdict = None if again is None else {"tripped": again.trip is not None, "reason": again.trip.reason if again.trip else again.unknown}
+        verdict = (
+            None if again is None else {"tripped": again.trip is not None, "reason": again.trip.reason if again.trip else again.unknown}
+        )
         return {"schema": SCHEMA, **guard.row(), "since": iso(guard.since), "inputs": guard.inputs, "recomputed": verdict}
 
     # --- done by the shell itself -----------------------------------------------------------------------------------
@@ -196,7 +211,9 @@ def _guard(daemon: Daemon, params: Params) -> Guard:
 
 def _snapshot(inputs: dict[str, Any]) -> Snapshot:
     """A snapshot from its journaled form."""
-    views = [InstrumentView(**{**item, "long": LegView(**item["long"]), "short": LegView(**item["short"])}) for item in inputs["instruments"]]
+    views = [
+        InstrumentView(**{**item, "long": LegView(**item["long"]), "short": LegView(**item["short"])}) for item in inputs["instruments"]
+    ]
     return Snapshot(**{**inputs, "instruments": tuple(views)})
 
 

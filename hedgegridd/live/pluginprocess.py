@@ -79,7 +79,7 @@ class Process:
             chunk = b""
         if not chunk:  # mostly it is dying: give the kernel a moment to say of what
             self._loop.remove_reader(self._socket)
-            self._loop.call_later(0.05, self._ended, "closed its socket")
+            self._loop.call_later(0.3, self._ended, "closed its socket")
             return
         self._buffer += chunk
         if len(self._buffer) > MAX_LINE:

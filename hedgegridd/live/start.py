@@ -7,6 +7,7 @@ journal, environment: any that says active wins), control socket, then the loop.
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import signal
 import sys
@@ -242,16 +243,27 @@ class Shell:
         self.config, self.registry, self.options, self.state, self.socket = config, registry, options, state, socket
         loop = asyncio.get_running_loop()
         self.alerts = open_alerts(config, registry, state)
-        self.hosts = PluginFolder(plugin_folders(config, options.config_path), self._heard, loop, registry=registry, settings=plugin_tables(config), deadline_seconds=config.daemon.plugin_deadline_seconds,
-                                  memory_bytes=config.daemon.plugin_memory_mb << 20)
+        self.hosts = PluginFolder(
+            plugin_folders(config, options.config_path),
+            self._heard,
+            loop,
+            registry=registry,
+            settings=plugin_tables(config),
+            deadline_seconds=config.daemon.plugin_deadline_seconds,
+            memory_bytes=config.daemon.plugin_memory_mb << 20,
+        )
         speed = options.speed if options.speed is not None else config.feed.speed
-        self.daemon = Daemon(engine, exchange, feed, journal, Latch(state / "killswitch.json"), self.alerts, self.hosts, self._checkpoint, speed)
+        self.daemon = Daemon(
+            engine, exchange, feed, journal, Latch(state / "killswitch.json"), self.alerts, self.hosts, self._checkpoint, speed
+        )
         self.errands = Errands(self.hosts)
         self.channels = HostChannels(self.alerts, self.errands, self.hosts, registry.alerts, loop)
         self.channels.configure(config.alert)
         self.services = Services(self.hosts, self.errands, registry, lambda: status.status(self.daemon), config)
         self.handlers = Handlers(self.daemon, self._config_rows, self._reload)
-        self.server = Server(socket, self.handlers.handle, admin_group=config.daemon.admin_group, group=config.daemon.group, state_dir=state)
+        self.server = Server(
+            socket, self.handlers.handle, admin_group=config.daemon.admin_group, group=config.daemon.group, state_dir=state
+        )
 
     async def run(self, started: Started, recovered: Recovered) -> int:
         """Everything up, the loop until its end, everything down."""
@@ -271,7 +283,10 @@ class Shell:
         daemon.on_progress = progress.show if progress else pulse.show if pulse else None
         log.event("INFO", f"hedgegridd {__version__}: mode {self.config.mode}, socket {self.socket}, state {self.state}")
         if sys.stderr.isatty():
-            log.event("INFO", "in another terminal: hedgegridctl status, hedgegridctl watch, hedgegridctl activate --reason R; Ctrl-C ends it")
+            log.event(
+                "INFO", "in another terminal: hedgegridctl status, hedgegridctl watch, hedgegridctl activate --reason R; Ctrl-C ends it"
+            )
+        gc.freeze()  # what the start made stays: no garbage collection walks through it while orders wait (tens of ms)
         try:
             flat = await daemon.run(started)
         finally:
@@ -384,4 +399,3 @@ def _shown(value: Any) -> str:
     if value is None:
         return "-"
     return f"{value:,.2f}" if isinstance(value, float) else str(value)
-

@@ -13,7 +13,7 @@ from rig import MINUTE, REGISTRY, START, Rig, check, config_of, steady
 
 from hedgegridd.heart.breakers import Guard, heard, judge
 from hedgegridd.heart.build import build
-from hedgegridd.heart.effects import Reply, Write
+from hedgegridd.heart.effects import Reply
 from hedgegridd.heart.engine import Engine
 from hedgegridd.heart.snapshot import picture
 from hedgegridd.live.daemon import account_of, last_seen
@@ -24,13 +24,16 @@ from hedgegridd.model import (
     Fill,
     Funding,
     FundingPaid,
+    Held,
     KillFile,
     Leg,
+    Level,
     Measure,
     Missed,
     OrderState,
     PluginChanged,
     Rejected,
+    Report,
     Role,
     Snapshot,
     Stopping,
@@ -58,8 +61,8 @@ class SlowDisk(Rig):
     def _handle(self, event: Any) -> list[Any]:
         effects = super()._handle(event)
         if self.twin is not None:
-            again = [effect for effect in self.twin.handle(self.inputs[-1]) if isinstance(effect, Write)]
-            made = [effect for effect in effects if isinstance(effect, Write)]
+            again = [effect for effect in self.twin.handle(self.inputs[-1]) if not isinstance(effect, Reply)]
+            made = [effect for effect in effects if not isinstance(effect, Reply)]
             assert again == made, f"a heart from a checkpoint does otherwise: {event}"
         return effects
 
@@ -451,11 +454,32 @@ def test_a_fill_of_a_symbol_we_do_not_trade_is_told_not_fatal() -> None:
 
 
 def test_a_leg_is_never_less_than_nothing() -> None:
-    """A closing fill whose opening one was never heard of."""
+    """A closing fill whose opening one was never heard of: no profit is made of it."""
     rig = steady(Rig().start())
+    equity = rig.engine.account.equity
     rig.take(Fill("BTCUSDT", rig.engine.now, 0, -1, 500_000, 5, 0.0, False, "", "1", "t1"))
     assert rig.desk().held(Leg.LONG) == 0 and rig.desk().halted
+    assert rig.engine.account.equity == equity
     check(rig)
+
+
+def test_a_loss_that_vanishes_with_its_leg_stays_a_loss() -> None:
+    """Another hand closed it, and only the report says so."""
+    rig = holding()
+    rig.bars([rig.desk().bar.close - 2_000])
+    desk, equity = rig.desk(), rig.engine.account.equity
+    assert desk.held(Leg.LONG) and desk.unrealized() < 0
+    rig.take(Report(rig.engine.now, 0.0, (), tuple(desk.orders.open.values())))
+    assert not desk.held(Leg.LONG) and desk.halted
+    assert abs(rig.engine.account.equity - equity) < 1e-6
+
+
+def test_live_on_a_new_journal_with_a_position_is_halted() -> None:
+    rig = Rig(config_of(mode="live", limits={"equity_usdt": 10_000.0}))
+    rig.exchange.report = lambda: rig.inbox.append(Report(START, 10_000.0, (Held("BTCUSDT", 0, 5, 500_000.0),), ()))
+    rig.start()
+    assert rig.engine.kill.active and rig.engine.kill.level == Level.HALT and rig.engine.kill.source == "start"
+    assert any(order.role == Role.STOP and order.leg == Leg.LONG for order in rig.sent), "and looked after"
 
 
 # --- baselines ---------------------------------------------------------------------------------------------------------------

@@ -74,7 +74,9 @@ class Life:
         self.recovered: Recovered = damaged(recovered, recover(self.engine, recovered, REGISTRY))
         self.journal.rotate(checkpoint_of(self.config, self.engine, feed))
         self.exchange, self.alerts, self.latch = exchange_of(self.config, REGISTRY), Alerts(), Latch(state / "killswitch.json")
-        self.daemon = Daemon(self.engine, self.exchange, feed, self.journal, self.latch, self.alerts, NoHosts(), self._checkpoint, float("inf"))
+        self.daemon = Daemon(
+            self.engine, self.exchange, feed, self.journal, self.latch, self.alerts, NoHosts(), self._checkpoint, float("inf")
+        )
 
     def _checkpoint(self) -> dict[str, Any]:
         return checkpoint_of(self.config, self.daemon.engine, self.feed)

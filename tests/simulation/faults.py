@@ -21,8 +21,6 @@ from hedgegridd.model import (
     Accepted,
     Amended,
     Cancelled,
-    DiskFailed,
-    Durable,
     Fill,
     FundingPaid,
     KillFile,
@@ -177,8 +175,6 @@ class World(Rig):
         self.rng, self.exchange = rng, exchange
         exchange.emit, exchange.watch = self.inbox.append, watch
         self.after: Callable[[], None] = lambda: None  # called after every event
-        self.syncs: deque[Sync] = deque()  # asked of the disk, not done yet
-        self.slow_disk = False
         self.die_in = 0  # effects until the process dies, 0 = it lives
         self.dying: list[Any] = []  # emitted, journaled by nobody
         self.segments: list[Segment] = []
@@ -215,27 +211,15 @@ class World(Rig):
                 self.places[effect.data["client_id"]] = self.written
         super()._perform(effect)
 
-    def _sync(self, effect: Sync) -> None:
-        self.syncs.append(effect)
-        if not self.slow_disk:
-            self.disk()
+    def _synced(self, effect: Sync) -> None:
+        if not self.disk_fails:
+            self.durable, self.synced = self.written, len(self.segments[-1].inputs)
+        super()._synced(effect)
 
     def disk(self) -> None:
-        """The disk does what it was asked for, or fails."""
+        """The disk does all that it was asked for, or fails."""
         while self.syncs:
-            effect = self.syncs.popleft()
-            if self.disk_fails:
-                self.inbox.append(DiskFailed(self.engine.now, effect.mark, self.disk_fails))
-                continue
-            self.durable, self.synced = self.written, len(self.segments[-1].inputs)
-            if effect.latch is not None:
-                self.latch = effect.latch
-            self.inbox.append(Durable(self.engine.now, effect.mark))
-
-    def drain(self) -> None:
-        """Take in everything that was said."""
-        while self.inbox:
-            self._handle(self.inbox.popleft())
+            self._synced(self.syncs.popleft())
 
     def power_cut(self) -> None:
         """The machine lost its power: of what no sync has covered, each stream of the journal keeps any part."""

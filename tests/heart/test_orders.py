@@ -1,0 +1,80 @@
+"""Orders: ids that tell everything, fills that count once, doubt after a restart."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hedgegridd.errors import StateError
+from hedgegridd.heart.orders import MAX_ID, Orders, client_id, parse
+from hedgegridd.model import Leg, OrderState, Role
+
+LEGAL = re.compile(r"^[\.A-Z\:/a-z0-9_-]{1,36}$")
+
+
+@given(st.sampled_from(Leg), st.sampled_from(Role), st.integers(0, 10**9), st.integers(1, 36**4))
+def test_an_id_says_which_rung_it_is(leg: Leg, role: Role, price: int, generation: int) -> None:
+    made = client_id("BTCUSDT", leg, role, price, generation)
+    assert LEGAL.match(made)
+    assert parse(made) == ("BTCUSDT", leg, role, price, generation)
+
+
+@given(st.text(max_size=40))
+def test_any_other_text_is_foreign_or_a_whole_id(text: str) -> None:
+    rung = parse(text)
+    assert rung is None or text.startswith("hg-")
+
+
+@pytest.mark.parametrize("text", ["", "web_abc", "hg-BTCUSDT-XE-1-1", "hg-BTCUSDT-LE-x-1", "autoclose-1", "hg-A-LE-1-1-1"])
+def test_foreign_ids(text: str) -> None:
+    assert parse(text) is None
+
+
+def test_a_symbol_too_long_for_an_id_is_refused_by_name() -> None:
+    with pytest.raises(StateError, match=str(MAX_ID)):
+        client_id("A" * 30, 0, 0, 1, 1)
+
+
+def test_a_fill_counts_once_and_a_full_one_ends_the_order() -> None:
+    orders = Orders("BTCUSDT")
+    order = orders.new(Leg.LONG, Role.ENTRY, 1, 500, 10, 0)
+    assert orders.book_fill(order.client_id, "t1", 4)
+    assert not orders.book_fill(order.client_id, "t1", 4), "the same trade twice"
+    assert orders.open[order.client_id].filled == 4
+    assert orders.book_fill(order.client_id, "t2", 6)
+    assert not orders.open
+
+
+def test_a_stop_is_ended_by_the_exchange_not_by_a_count() -> None:
+    orders = Orders("BTCUSDT")
+    stop = orders.new(Leg.LONG, Role.STOP, -1, 400, 10, 0)
+    orders.book_fill(stop.client_id, "t1", 10)
+    assert stop.client_id in orders.open
+
+
+def test_after_a_restart_what_was_in_flight_is_unknown() -> None:
+    orders = Orders("BTCUSDT")
+    waiting = orders.new(0, Role.ENTRY, 1, 500, 1, 0)
+    sent = orders.new(0, Role.ENTRY, 1, 400, 1, 0)
+    live = orders.new(0, Role.ENTRY, 1, 300, 1, 0)
+    leaving = orders.new(0, Role.ENTRY, 1, 200, 1, 0)
+    orders.move(sent.client_id, OrderState.SENT)
+    for one in (live, leaving):
+        orders.move(one.client_id, OrderState.LIVE)
+    orders.ending[leaving.client_id] = 0
+    assert orders.doubt()
+    states = {name: order.state for name, order in orders.open.items()}
+    assert states[live.client_id] == OrderState.LIVE
+    assert {states[one.client_id] for one in (waiting, sent, leaving)} == {OrderState.UNKNOWN}
+
+
+def test_no_two_orders_ever_share_an_id_over_dump_and_load() -> None:
+    orders = Orders("BTCUSDT")
+    names = {orders.new(0, Role.ENTRY, 1, 500, 1, 0).client_id for _ in range(5)}
+    other = Orders("BTCUSDT")
+    other.load(orders.dump())
+    assert other.dump() == orders.dump()
+    assert other.new(0, Role.ENTRY, 1, 500, 1, 0).client_id not in names
