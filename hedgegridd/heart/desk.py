@@ -299,23 +299,26 @@ class Desk:
         self.refusals[key] = Refusal(now + wait, wait, reason)
         self._refused_until = max(self._refused_until, now + wait)
 
-    def compare(self, hands_off: tuple[bool, bool]) -> int:
-        """Compare the wish with what rests or is on its way: the number of rows in `plan`."""
+    def compare(self, hands_off: tuple[bool, bool], unsettled: bool = False) -> int:
+        """Compare the wish with what rests or is on its way: the number of rows in `plan`.
+
+        `unsettled`: the exchange has not reported since the start. Openers that rest keep their place in the queue until it has.
+        """
         orders, wanted = self.orders, self.wanted
-        given = (orders.open, orders.open.changes, list(orders.ending), hands_off, *(column[: wanted.count[0]] for column in wanted[1:]))
+        given = (orders.open, orders.open.changes, list(orders.ending), (hands_off, unsettled), *(column[: wanted.count[0]] for column in wanted[1:]))
         if self._served and given[0] is self._served[0] and given[1:] == self._served[1:]:
             return 0
-        self._fill_resting(hands_off)
+        self._fill_resting(hands_off, unsettled)
         execution = self.settings.execution
         found = diff.diff(wanted, self.resting, execution.price_tolerance_bps, execution.qty_tolerance_pct, self.plan)
         self._served = () if found else given
         return found
 
-    def _fill_resting(self, hands_off: tuple[bool, bool]) -> None:
+    def _fill_resting(self, hands_off: tuple[bool, bool], unsettled: bool) -> None:
         """The open orders as columns, but for closes and for a leg that a flatten has in hand."""
         columns, self.names, row = self.resting, [], 0
         for name, order in self.orders.open.items():
-            if hands_off[order.leg] or order.role == CLOSE:
+            if hands_off[order.leg] or order.role == CLOSE or (unsettled and order.role == ENTRY):
                 continue
             columns.leg[row], columns.role[row], columns.price[row] = order.leg, order.role, order.price
             columns.remaining[row] = order.qty - order.filled

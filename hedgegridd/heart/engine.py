@@ -306,8 +306,9 @@ class Engine:
             self._note_wish(desk)
             return
         hands_off = self._hands_off(desk)
-        desk.shape(self.gate.holds(desk), hands_off, self.now)
-        found = desk.compare(hands_off)
+        holds = self.gate.holds(desk)
+        desk.shape(holds, hands_off, self.now)
+        found = desk.compare(hands_off, bool(self.gate.unsettled) and holds[0] == self.gate.unsettled)
         if not found:
             return
         self.counts["signals"] += 1

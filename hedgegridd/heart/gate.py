@@ -54,7 +54,7 @@ class Gate:
         if self.storage_failed:
             return f"journal cannot be written: {self.storage_failed}"
         if self.unsettled or self.stopping:
-            return self.unsettled or self.stopping
+            return self.stopping or self.unsettled
         if self.recovery.size_factor == 0.0:
             return f"staged return: stage {self.recovery.stage} opens nothing"
         return self.panel.hold()

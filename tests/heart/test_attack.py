@@ -655,6 +655,19 @@ class Storm:
         self.base = len(rig.inputs), json.dumps(again.dump())
         rig.take(Timer(again.now, again.wall))
 
+    def stop(self) -> None:
+        """SIGTERM, and a new life once it has ended."""
+        self.rig.take(Stopping(self.rig.engine.now, self.draw.random() < 0.3, "SIGTERM"))
+        for _ in range(40):
+            if self.rig.finished is None:
+                self.rig.timer(1)
+        assert self.rig.finished is not None, "a stop that never ends"
+        assert not [order for order in self.rig.resting(Role.ENTRY) if order.state != OrderState.UNKNOWN]
+        while self.rig.syncs:
+            self.settle()
+        self._hear()
+        self.die(power=False)
+
     def die(self, power: bool) -> None:
         """A new life from what is on the disk: all of the journal, or after a loss of power any part of what was not brought there."""
         old, inputs, acts = self.rig, self.rig.inputs, self.rig.acts
@@ -695,6 +708,7 @@ STEPS: dict[str, tuple[int, Any]] = {
     "plugin": (1, lambda storm: storm.plugin()),
     "host": (3, lambda storm: storm.host()),
     "reload": (1, lambda storm: storm.reload()),
+    "stop": (1, lambda storm: storm.stop()),
     "checkpoint": (2, lambda storm: storm.rig.syncs or storm.rig.checkpoint()),
     "kill -9": (1, lambda storm: storm.die(power=False)),
     "power loss": (1, lambda storm: storm.die(power=True)),
@@ -713,5 +727,8 @@ def test_a_storm(seed: int) -> None:
         storm.settle()
         storm.rig.timer(2)
     assert not storm.rig.syncs
+    engine = storm.rig.engine
+    assert not engine.active(), "a flatten that never ends"
+    assert not (engine.kill.active and engine.kill.level == Level.FLATTEN and engine.held_legs())
     latch = storm.rig.latch
     assert storm.rig.engine.kill.active == bool(latch and latch["active"]) or not storm.rig.engine.kill.active

@@ -6,7 +6,7 @@ import math
 
 from rig import Rig, calm, hold
 
-from hedgegridd.heart.snapshot import margins, picture, plain
+from hedgegridd.heart.snapshot import picture, plain
 from hedgegridd.model import Leg, Level, Mark, Role
 
 
@@ -37,15 +37,16 @@ def test_margins_are_two_measures() -> None:
     rig = hold(calm(), "long", "short")
     view, equity = picture(rig.engine).instruments[0], rig.engine.account.equity
     held = view.long.notional_usdt + view.short.notional_usdt
-    maintenance, initial = margins(rig.engine)
-    assert math.isclose(maintenance, held * 0.004 / equity)
-    assert math.isclose(initial, (held + view.long.openers_usdt + view.short.openers_usdt) / 10 / equity)
+    snapshot = picture(rig.engine)
+    assert math.isclose(snapshot.maint_margin_ratio, held * 0.004 / equity)
+    assert math.isclose(snapshot.initial_margin_use, (held + view.long.openers_usdt + view.short.openers_usdt) / 10 / equity)
 
 
 def test_without_equity_there_is_no_ratio() -> None:
     rig = calm()
     rig.engine.account.transfers = -20_000.0
-    assert margins(rig.engine) == (None, None)
+    snapshot = picture(rig.engine)
+    assert (snapshot.maint_margin_ratio, snapshot.initial_margin_use) == (None, None)
 
 
 def test_age_is_counted_beyond_the_feed_s_cadence() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from journeys.daemon_process import KEPT, DaemonProcess, settings, wave
-from journeys.figures import FIGURES
+from journeys.figures import FIGURES, gathered
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -35,5 +35,6 @@ def home(tmp_path: Path) -> Iterator[Callable[..., DaemonProcess]]:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Show what was measured."""
+    gathered()
     for line in FIGURES:
         terminalreporter.write_line(f"measured: {line}")

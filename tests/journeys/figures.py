@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 FIGURES: list[str] = []
+_SAMPLES: dict[str, list[float]] = {}
 
 
 def percentile(values: Sequence[float], part: float) -> float:
@@ -19,6 +20,17 @@ def note(what: str, seconds: Sequence[float]) -> None:
     """Remember some durations."""
     p50, p99, most = (f"{value * 1000:.1f}" for value in (percentile(seconds, 0.5), percentile(seconds, 0.99), max(seconds)))
     remark(f"{what}: p50 {p50} ms, p99 {p99} ms, most {most} ms, of {len(seconds)}")
+
+
+def gather(what: str, seconds: float) -> None:
+    """One duration of a kind that several tests measure; told together at the end."""
+    _SAMPLES.setdefault(what, []).append(seconds)
+
+
+def gathered() -> None:
+    """Remember what was gathered."""
+    for what, seconds in _SAMPLES.items():
+        note(what, seconds)
 
 
 def remark(line: str) -> None:

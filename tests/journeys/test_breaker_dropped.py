@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from journeys.daemon_process import DaemonProcess, held_and_quiet, positions
+from journeys.figures import gather
 
 Home = Callable[..., DaemonProcess]
 ARMED_SECONDS = 3.0  # the aim is 1; the machine of a test may be busy
@@ -51,7 +52,9 @@ def within(daemon: DaemonProcess, begun: float, true: Callable[[dict[str, Any]],
 
 
 def armed(daemon: DaemonProcess, begun: float, limit: float) -> dict[str, Any]:
-    return within(daemon, begun, lambda status: row(status).get("state") == "armed" and row(status).get("threshold") == limit)
+    found = within(daemon, begun, lambda status: row(status).get("state") == "armed" and row(status).get("threshold") == limit)
+    gather("breaker file dropped in to armed", time.monotonic() - begun)
+    return found
 
 
 def house(home: Home, minutes: int = 3_000) -> tuple[DaemonProcess, Path]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from journeys.daemon_process import DaemonProcess, held, held_and_quiet, positions
+from journeys.figures import gather
 
 Home = Callable[..., DaemonProcess]
 NOTICED_SECONDS = 1.0
@@ -18,14 +19,17 @@ STRANGER = 65_534
 
 
 def by_strangers(path: Path, text: str) -> None:
-    """As another program would write it, without any care."""
-    path.write_text(text)
+    """As another program writes it: beside its place, then moved there."""
+    path.with_name("theirs").write_text(text)
+    path.with_name("theirs").replace(path)
 
 
 def noticed(daemon: DaemonProcess, since: float, level: str) -> float:
     """Until the kill switch is active at that level; how long it took."""
     daemon.until(lambda status: status["kill_switch"]["active"] and status["kill_switch"]["level"] == level, 10)
-    return time.monotonic() - since
+    took = time.monotonic() - since
+    gather("kill switch file written by others to active", took)
+    return took
 
 
 def engaged_by(daemon: DaemonProcess, reason: str) -> None:
@@ -96,6 +100,7 @@ def test_the_level_of_the_file_is_obeyed_and_only_rises(home: Home) -> None:
     found = daemon.until(lambda status: status["kill_switch"]["phase"] == "idle")
     assert any(found["instruments"][0][leg]["qty"] for leg in ("long", "short"))
     assert {order["role"] for order in daemon.call("orders")["orders"]} == {"take_profit", "stop"}
+    daemon.until(lambda _: daemon.engaged()["phase"] == "idle")  # the daemon's own last word is written
     begun = time.monotonic()
     by_strangers(daemon.kill_file, json.dumps({"active": True, "level": "flatten", "reason": "seen enough"}))
     assert noticed(daemon, begun, "flatten") < NOTICED_SECONDS
