@@ -12,7 +12,7 @@ from typing import Any
 from hedgegridd.heart.build import build, exchange_of
 from hedgegridd.heart.effects import Amend, Ask, AskReport, Cancel, Finished, Notify, Place, Reply, Sync, Write
 from hedgegridd.heart.engine import Engine
-from hedgegridd.model import Answer, Bar, DiskFailed, Durable, Funding, KillFile, Mark, Outlook, Order, Rejected, Started, Timer, Verb
+from hedgegridd.model import Answer, Bar, DiskFailed, Durable, Funding, KillFile, Mark, Order, Outlook, Rejected, Started, Timer, Verb
 from hedgegridd.plugins import load_shipped
 from hedgegridd.schema import Config
 from hedgegridd.settings import fill_settings

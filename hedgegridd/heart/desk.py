@@ -305,7 +305,13 @@ class Desk:
         `unsettled`: the exchange has not reported since the start. Openers that rest keep their place in the queue until it has.
         """
         orders, wanted = self.orders, self.wanted
-        given = (orders.open, orders.open.changes, list(orders.ending), (hands_off, unsettled), *(column[: wanted.count[0]] for column in wanted[1:]))
+        given = (
+            orders.open,
+            orders.open.changes,
+            list(orders.ending),
+            (hands_off, unsettled),
+            *(column[: wanted.count[0]] for column in wanted[1:]),
+        )
         if self._served and given[0] is self._served[0] and given[1:] == self._served[1:]:
             return 0
         self._fill_resting(hands_off, unsettled)

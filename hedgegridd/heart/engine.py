@@ -33,6 +33,7 @@ NO_FILL = (0, 0, 0, 0)
 EIGHT_HOURS_MS = 28_800_000
 HANDLERS: dict[type, Callable[[Engine, Any], None]] = {**on_market.HANDLERS, **on_exchange.HANDLERS, **on_house.HANDLERS}
 
+
 class Engine:
     """The heart, whole. Built by `heart.build`; its shell is `live.daemon`, `research.backtest` or a test."""
 
@@ -460,7 +461,7 @@ class Engine:
         self.write("flat", **flatten.result())
         self.tell(notices.flatten_done, flatten.result(), self.now - flatten.started, flatten.scope)
         if flatten.ticket:
-            self.out.append(Reply(flatten.ticket, flatten.result()))
+            self.acknowledge_when_durable(self.sync(), flatten.ticket, flatten.result())
             flatten.ticket = 0
         for symbol in {symbol for symbol, _ in flatten.scope}:
             self.think(self.desks[symbol], Moment.LOOK)

@@ -209,7 +209,7 @@ def _due(engine: Engine, mark: int) -> list[tuple[int, dict[str, Any]]]:
 
 def _durable_now(engine: Engine, ticket: int, result: dict[str, Any]) -> None:
     """It is on the disk; but a release that somebody came in the way of did not happen."""
-    if engine.kill.active and not result["active"]:
+    if engine.kill.active and result.get("active") is False:
         why = (engine.kill.later or [engine.kill.reason])[-1]
         engine.out.append(Reply(ticket, None, f"not done, the kill switch was engaged again: {why}"))
     else:
@@ -217,9 +217,10 @@ def _durable_now(engine: Engine, ticket: int, result: dict[str, Any]) -> None:
 
 
 def _not_durable(engine: Engine, ticket: int, result: dict[str, Any], why: str) -> None:
-    """An engagement holds though the disk refused it; a release does not."""
-    if result["active"]:
-        engine.out.append(Reply(ticket, {**result, "durable": False, "warning": f"active, NOT durable: {why}"}))
+    """What was done holds though the disk refused it; a release does not."""
+    if result.get("active") is not False:
+        done = "active" if "active" in result else "done"
+        engine.out.append(Reply(ticket, {**result, "durable": False, "warning": f"{done}, NOT durable: {why}"}))
     else:
         engine.out.append(Reply(ticket, None, f"not done, the kill switch stays active: the journal cannot be written ({why})"))
 

@@ -24,7 +24,7 @@ _LEG_WORDS = {"long": (Leg.LONG,), "short": (Leg.SHORT,), "both": LEGS}
 
 
 def perform(engine: Engine, verb: Verb) -> None:
-    """Do it, journal it, reply."""
+    """Do it, journal it, and reply once the disk has it."""
     engine.write("verb", name=verb.name, params=verb.params, actor=verb.actor)
     try:
         result = VERBS.get(verb.name, _nothing)(engine, verb)
@@ -33,7 +33,7 @@ def perform(engine: Engine, verb: Verb) -> None:
         engine.out.append(Reply(verb.ticket, None, str(refusal)))
         return
     if result is not None:
-        engine.out.append(Reply(verb.ticket, result))
+        engine.acknowledge_when_durable(engine.sync(), verb.ticket, result)
 
 
 def _nothing(_: Engine, verb: Verb) -> Result:

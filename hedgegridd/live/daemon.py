@@ -428,9 +428,12 @@ class Daemon:
 
     def _flush(self) -> None:
         while self._backlog:
-            write, what = self._backlog[0]
-            write(*what)
-            self._backlog.popleft()
+            write, what = self._backlog.popleft()
+            try:
+                write(*what)
+            except OSError:
+                self._backlog.appendleft((write, what))
+                raise
 
     def _disk_failed(self, why: str, mark: int = 0) -> None:
         if not self.engine.gate.storage_failed or mark:

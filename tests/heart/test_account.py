@@ -28,9 +28,19 @@ def test_a_transfer_leaves_every_fraction_as_it_was(amount: float, loss: float) 
     account = Account(10_000.0)
     account.mark("A", 500.0, 0.0)
     account.mark("A", 500.0, -loss - 1000)
-    before = (account.drawdown(), account.equity / account.session.start, account.equity / account.day.start, account.equity / account.day.peak)
+    before = (
+        account.drawdown(),
+        account.equity / account.session.start,
+        account.equity / account.day.start,
+        account.equity / account.day.peak,
+    )
     account.transfer(amount if account.equity + amount > 0 else 1.0)
-    after = (account.drawdown(), account.equity / account.session.start, account.equity / account.day.start, account.equity / account.day.peak)
+    after = (
+        account.drawdown(),
+        account.equity / account.session.start,
+        account.equity / account.day.start,
+        account.equity / account.day.peak,
+    )
     assert all(math.isclose(a, b, rel_tol=1e-9, abs_tol=1e-9) for a, b in zip(before, after, strict=True))
 
 

@@ -184,6 +184,30 @@ def test_durable_is_said_of_the_sync_that_covers_the_kill() -> None:
     assert rig.engine.kill.durable
 
 
+@pytest.mark.parametrize(
+    ("name", "params"),
+    [
+        ("pause", {}),
+        ("throttle", {"factor": 0.5}),
+        ("breakers.disarm", {"name": "drawdown", "reason": "r"}),
+        ("confirm", {}),
+        ("flatten", {"reason": "r"}),
+    ],
+)
+def test_no_verb_is_acknowledged_before_the_disk_has_it(name: str, params: dict[str, Any]) -> None:
+    rig = steady(SlowDisk().start())
+    rig.slow = True
+    assert rig.verb(name, **params) is None
+    rig.settle("no space left")
+    reply = rig.replies[rig.ticket].result
+    assert reply is not None and not reply["durable"] and "NOT durable" in reply["warning"], "done, and said so"
+    rig.verb(name, **params)
+    while rig.syncs:
+        rig.settle()
+    again = rig.replies[rig.ticket].result
+    assert again is not None and "warning" not in again
+
+
 def test_openers_that_wait_for_the_disk_die_with_the_kill() -> None:
     rig = SlowDisk().start()
     rig.slow = False
@@ -561,8 +585,6 @@ def test_started_twice_is_one_flatten() -> None:
     assert len([f for f in again.engine.flattens if f.by_kill]) == 1 and not again.engine.held_legs()
 
 
-
-
 # --- a storm -----------------------------------------------------------------------------------------------------------------
 
 
@@ -636,7 +658,9 @@ class Storm:
         if not self.rig.asked:
             return
         ask = self.draw.choice(self.rig.asked[-3:])
-        said = self.draw.choice(({}, {}, {"trip": ["bad", 2.0, 1.0, None]}, {"unknown": "stale"}, {"error": "broken"}, {"measure": [1, 2, "x", ""]}))
+        said = self.draw.choice(
+            ({}, {}, {"trip": ["bad", 2.0, 1.0, None]}, {"unknown": "stale"}, {"error": "broken"}, {"measure": [1, 2, "x", ""]})
+        )
         time, whole = self.rig.engine.now, {"trip": None, "measure": None, "unknown": "", "error": "", **said}
         answer = Missed(time, ask.host, ask.seq, "dead") if self.draw.random() < 0.2 else Answer(time, ask.host, ask.seq, whole)
         self.rig.take(answer)
@@ -665,7 +689,7 @@ class Storm:
         assert not [order for order in self.rig.resting(Role.ENTRY) if order.state != OrderState.UNKNOWN]
         while self.rig.syncs:
             self.settle()
-        self._hear()
+            self._hear()
         self.die(power=False)
 
     def die(self, power: bool) -> None:
@@ -686,7 +710,9 @@ class Storm:
         new.exchange.restore(account_of(new.engine), last_seen(new.engine))
         new.inputs, new.acts, new.latch, new.slow = list(inputs), list(acts), old.latch, True
         self.rig, self.asked, self.safe = new, {}, (len(inputs), len(acts))
-        latch = KillFile(START, False, missing=True) if old.latch is None else KillFile(START, old.latch["active"], old.latch.get("level", ""))
+        latch = (
+            KillFile(START, False, missing=True) if old.latch is None else KillFile(START, old.latch["active"], old.latch.get("level", ""))
+        )
         new.start(latch, time=max(new.engine.now, START))
 
 

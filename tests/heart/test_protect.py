@@ -21,7 +21,9 @@ from hedgegridd.model import Bar, Leg, Rejected, Role
         (Leg.SHORT, 999.5, 990.0, 1050),
     ],
 )
-def test_the_emergency_stop_is_five_percent_from_entry_or_the_leg_is_closed(leg: Leg, entry: float, mark: float | None, trigger: int) -> None:
+def test_the_emergency_stop_is_five_percent_from_entry_or_the_leg_is_closed(
+    leg: Leg, entry: float, mark: float | None, trigger: int
+) -> None:
     assert emergency_trigger(leg, entry, mark, 5.0) == trigger
 
 

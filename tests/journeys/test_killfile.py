@@ -100,7 +100,7 @@ def test_the_level_of_the_file_is_obeyed_and_only_rises(home: Home) -> None:
     found = daemon.until(lambda status: status["kill_switch"]["phase"] == "idle")
     assert any(found["instruments"][0][leg]["qty"] for leg in ("long", "short"))
     assert {order["role"] for order in daemon.call("orders")["orders"]} == {"take_profit", "stop"}
-    daemon.until(lambda _: daemon.engaged()["phase"] == "idle")  # the daemon's own last word is written
+    daemon.until(lambda _: daemon.engaged().get("phase") == "idle")  # the daemon's own last word is written
     begun = time.monotonic()
     by_strangers(daemon.kill_file, json.dumps({"active": True, "level": "flatten", "reason": "seen enough"}))
     assert noticed(daemon, begun, "flatten") < NOTICED_SECONDS
@@ -128,6 +128,7 @@ def test_taken_away_while_active_changes_nothing(home: Home, how: str) -> None:
     daemon = held_and_quiet(home(minutes=3_000))
     assert daemon.call("activate", reason="mine")["durable"]
     daemon.flat()
+    daemon.until(lambda _: daemon.engaged()["phase"] == "flat")  # the daemon's own last word is written
     if how == "deleted":
         daemon.kill_file.unlink()
     elif how == "false":

@@ -9,13 +9,14 @@ import json
 import random
 from typing import Any
 
+from rig import BARS, MINUTE, REGISTRY, START, check, config_of, instrument_table
+from simulation.faults import Crash, Rates, World, holding, resting
+
 from hedgegridd import codec
 from hedgegridd.heart.build import build
 from hedgegridd.heart.desk import LEGS
 from hedgegridd.heart.effects import Write
 from hedgegridd.model import Bar, Funding, Gap, Leg, Level, Mark, Order, OrderState, Role, Stopping, entry_side
-from rig import BARS, MINUTE, REGISTRY, START, check, config_of, instrument_table
-from simulation.faults import Crash, Rates, World, holding, resting
 
 PRICES = {"BTCUSDT": 500_000, "ETHUSDT": 200_000}
 BROKEN_DISK = "no space left on device"
@@ -343,7 +344,9 @@ class Storm:
         for symbol, desk in engine.desks.items():
             for leg in LEGS:
                 safe = not desk.held(leg) or desk.orders.of(leg, Role.STOP, Role.CLOSE) or self._in_hand(symbol, leg)
-                waits = [key for key, refusal in desk.refusals.items() if key[0] == leg and key[1] != Role.ENTRY and refusal.until > engine.now]
+                waits = [
+                    key for key, refusal in desk.refusals.items() if key[0] == leg and key[1] != Role.ENTRY and refusal.until > engine.now
+                ]
                 assert safe or waits, f"{symbol} {Leg(leg).name} is unprotected"
             rungs = [(o.leg, o.price) for o in resting(world.exchange, symbol).values() if o.role == Role.ENTRY]
             assert len(rungs) == len(set(rungs)), f"{symbol}: a rung twice on the exchange"

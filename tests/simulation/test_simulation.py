@@ -11,7 +11,6 @@ import time
 from typing import Any
 
 import pytest
-
 from simulation.storm import Storm
 
 IN_CI = 160  # with faults on the line; a quarter as many without
@@ -80,6 +79,19 @@ def test_the_storm_does_all_it_says() -> None:
         for segment in run.world.segments:
             kinds |= {act.kind for row in segment.acts for act in row}
             names |= {row.split('"')[1] for row in segment.inputs}
-    assert {"kill", "order", "cancel", "fill", "flatten", "flat", "trip", "reconciled", "stranger", "withdrawn", "storage", "refused"} <= kinds
+    assert {
+        "kill",
+        "order",
+        "cancel",
+        "fill",
+        "flatten",
+        "flat",
+        "trip",
+        "reconciled",
+        "stranger",
+        "withdrawn",
+        "storage",
+        "refused",
+    } <= kinds
     assert {"Bar", "Mark", "Funding", "Gap", "Fill", "Accepted", "Rejected", "Cancelled", "Report", "Transfer", "FundingPaid"} <= names
     assert {"Started", "Stopping", "Timer", "Verb", "KillFile", "Durable", "DiskFailed"} <= names
