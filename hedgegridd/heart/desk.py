@@ -293,6 +293,7 @@ class Desk:
 
     def refused(self, order: Order, reason: str, now: int) -> None:
         """The exchange refused this rung: wait before it is tried again, twice as long each time."""
+        self.refusals = {key: old for key, old in self.refusals.items() if now - old.until < REFUSED_MAX_MS}  # none is kept for ever
         key = (order.leg, order.role, order.price)
         last = self.refusals.get(key)
         wait = min(2 * last.wait_ms, REFUSED_MAX_MS) if last is not None else REFUSED_MS
@@ -408,8 +409,8 @@ class Desk:
 
     # --- checkpoint -----------------------------------------------------------------------------------------------
 
-    _PLAIN = ("throttle", "paused", "halted", "broken", "guarded", "errors", "errors_until", "funding_cost", "paid_at", "basis_at_entry", "mark",
-              "traded", "index", "funding_rate", "next_funding", "funding_interval_ms", "seen", "ready")  # fmt: skip
+    _PLAIN = ("throttle", "paused", "halted", "broken", "guarded", "errors", "errors_until", "funding_cost", "paid_at", "basis_at_entry",
+              "mark", "traded", "index", "funding_rate", "next_funding", "funding_interval_ms", "seen", "ready")  # fmt: skip
 
     def dump(self) -> dict[str, Any]:
         """As JSON, for a checkpoint."""

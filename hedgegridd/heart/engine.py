@@ -92,6 +92,9 @@ class Engine:
             self.now = time
             if self.account.open_day(time):
                 self.write("day", start_equity_usdt=self.account.day.start)
+            while self.errors and time - self.errors[0] >= MINUTE_MS:
+                self.errors.popleft()
+                self.dirty = True
         HANDLERS[type(event)](self, event)
         self._risk()
         self._think()

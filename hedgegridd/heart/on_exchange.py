@@ -31,7 +31,9 @@ from hedgegridd.model import (
 if TYPE_CHECKING:
     from hedgegridd.heart.engine import Engine
 
-NOT_ERRORS = frozenset({-5022, -2011, -2013, -2021})  # refusals that are part of the trade, not a fault of ours
+#: Refusals that are part of the trade, not a fault of ours: a maker that would take, an order or a position that a fill was quicker
+#: to end, a stop that the market is through already.
+NOT_ERRORS = frozenset({-5022, -2011, -2013, -2021, -2022, -4118, -4509})
 
 
 def _order(engine: Engine, client_id: str) -> tuple[Desk, Order] | None:
@@ -92,7 +94,7 @@ def cancelled(engine: Engine, event: Cancelled) -> None:
     found = _order(engine, event.client_id)
     if found is None:
         return
-    desk, order = found
+    desk, _ = found
     if event.reason == "unknown":
         desk.orders.move(event.client_id, OrderState.UNKNOWN)
         engine.out.append(AskReport())

@@ -28,7 +28,6 @@ from hedgegridd.model import (
 if TYPE_CHECKING:
     from hedgegridd.heart.engine import Engine
 
-MINUTE_MS = 60_000
 SYNC_RETRY_MS = 1_000
 SILENCE_MS = 2_000  # an exchange that has not answered for so long is asked what became of it
 
@@ -91,8 +90,6 @@ def timer(engine: Engine, timer: Timer) -> None:
     """Time passed."""
     engine.wall = timer.wall
     engine.dirty = True
-    while engine.errors and engine.now - engine.errors[0] >= MINUTE_MS:
-        engine.errors.popleft()
     for desk in engine.remotes:
         desk.strategy.look(timer.wall, desk.strategy.name in engine.thinkers)
     _look_for_operator(engine, timer.wall)
