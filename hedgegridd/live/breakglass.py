@@ -134,10 +134,11 @@ async def _close(config: Config, registry: Registry, leg: str, state: Path, env:
         begun = time.monotonic()
         work = asyncio.create_task(daemon.run(started))
         verb, params = ("activate", {"level": "flatten"}) if leg == "both" else ("flatten", {"leg": leg})  # a halt may have stood before
-        await daemon.ask(verb, {**params, "reason": REASON}, f"uid={os.getuid()}")
+        asked = asyncio.create_task(daemon.ask(verb, {**params, "reason": REASON}, f"uid={os.getuid()}"))  # its reply waits for the disk
         flat = await daemon.wait_flat(config.flatten.deadline_seconds)
-        daemon.give_up()
-        await work
         flat = flat and not any(leg in ("both", LEGS[number].name.lower()) for _, number, _ in daemon.engine.held_legs())
         say(f"flat after {time.monotonic() - begun:.1f} s" if flat else f"NOT flat: {'; '.join(daemon.engine.unresolved())}")
+        daemon.give_up()
+        await asyncio.gather(asked, return_exceptions=True)
+        await work
         return 0 if flat else NOT_FLAT

@@ -194,7 +194,7 @@ class Daemon:
     async def wait_flat(self, seconds: float) -> bool:
         """Wait until the exchange has reported every leg being flattened zero, whatever the disk does meanwhile."""
         begun = clock.monotonic()
-        while clock.monotonic() - begun < seconds:
+        while clock.monotonic() - begun < seconds and not self._ended:
             if self.ready and not self.engine.active() and not (self.inbox or self.urgent):
                 return True
             await asyncio.sleep(0.01)
