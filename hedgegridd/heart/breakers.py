@@ -41,12 +41,10 @@ def judge(breaker: Any, snapshot: Snapshot) -> Verdict:
 def believed(trip: Trip | None, measure: Measure | None) -> Verdict:
     """Only numbers pass as numbers. A trip counts whatever its figures; a measure without a value is unknown, never fine (law 7)."""
     if trip is not None:
-        trip = trip._replace(reason=str(trip.reason), value=number(trip.value), threshold=number(trip.threshold))
-    if measure is None:
-        return Verdict(trip)
-    value, threshold = number(measure.value), number(measure.threshold)
-    if value is not None and threshold is not None:
-        return Verdict(trip, Measure(value, threshold, str(measure.unit), str(measure.reason)))
+        level = trip.level if trip.level in LEVELS.values() else None
+        trip = Trip(str(trip.reason), number(trip.value), number(trip.threshold), level if level is None else Level(level))
+    if measure is None or (number(measure.value) is not None and number(measure.threshold) is not None):
+        return Verdict(trip, measure)
     if trip is not None:
         return Verdict(trip)
     return Verdict(unknown=f"it measured {measure.value!r:.40} of {measure.threshold!r:.40}, expected two numbers")
@@ -350,10 +348,10 @@ def heard(said: Any) -> Verdict:
         if said["error"] or said["unknown"]:
             return Verdict(unknown=str(said["unknown"] or ""), error=str(said["error"] or ""))
         trip, measure = said["trip"], said["measure"]
-        if trip is not None:
-            reason, value, threshold, level = trip
-            trip = Trip(reason, value, threshold, None if level is None else Level(level))
-        return believed(trip, None if measure is None else Measure(*measure))
+        if measure is not None:
+            value, threshold, *words = measure
+            measure = Measure(value, threshold, *map(str, words))
+        return believed(None if trip is None else Trip(*trip), measure)
     except (KeyError, TypeError, ValueError, IndexError) as error:
         return Verdict(error=f"the host's answer makes no sense: {error!r}")
 

@@ -35,6 +35,7 @@ class Handlers:
         self, daemon: Daemon, config_rows: Callable[[], list[dict[str, Any]]], reload: Callable[[str], Awaitable[dict[str, Any]]]
     ) -> None:
         self.daemon, self.config_rows, self.reload = daemon, config_rows, reload
+        self._reading = asyncio.Lock()
 
     async def handle(self, verb: str, params: Params, actor: str) -> dict[str, Any]:
         """One request of a peer whose right was checked. Raises Refused."""
@@ -130,18 +131,22 @@ class Handlers:
     # --- done by the shell itself -----------------------------------------------------------------------------------
 
     async def tail(self, params: Params, _: str) -> dict[str, Any]:
-        """Off the loop: to find the acts of one order it may have to read them all."""
+        """Its last acts; to find those of one order it may have to read them all."""
         folder, count, order = self.daemon.journal.folder, params.get("limit", 50), params.get("order")
-        records = await asyncio.get_running_loop().run_in_executor(None, journal.tail, folder, count, order)
+        records = await self._read(journal.tail, folder, count, order)
         found = [{"seq": record.seq, "time": iso(record.time), "kind": record.kind, **record.data} for record in records]
         return {"schema": SCHEMA, "journal.tail": found}
 
     async def verify(self, _: Params, __: str) -> dict[str, Any]:
-        folder = self.daemon.journal.folder
-        found = await asyncio.get_running_loop().run_in_executor(None, journal.verify, folder)
+        found = await self._read(journal.verify, self.daemon.journal.folder)
         bad = found.first_bad
         return {"schema": SCHEMA, "ok": found.ok, "records": found.records, "first_bad": list(bad) if bad else None,
                 "decisions_hash": self.daemon.engine.hash}  # fmt: skip
+
+    async def _read(self, work: Callable[..., Any], *what: Any) -> Any:
+        """Off the loop, and one after the other: no crowd of readers takes the threads that others need."""
+        async with self._reading:
+            return await asyncio.get_running_loop().run_in_executor(None, work, *what)
 
     async def alert_test(self, _: Params, __: str) -> dict[str, Any]:
         outcome = await asyncio.get_running_loop().run_in_executor(None, self.daemon.alerts.test)

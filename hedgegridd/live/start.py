@@ -155,15 +155,20 @@ async def run(config: Config, registry: Registry, options: Options, env: Mapping
         feed = open_feed(config.feed, instruments, options.feed)
         engine = build(config, registry, carries=feed.carries, cadence_ms=feed.cadence_ms)
         recovered = damaged(recovered, recover(engine, recovered, registry))
-        try:
-            journal.rotate(checkpoint_of(config, engine, feed))
-        except OSError as error:  # a full disk is no reason to leave an account alone: openers will wait for it
-            log.event("ERROR", f"the journal goes on without a new checkpoint: {error}")
+        begin_anew(journal, checkpoint_of(config, engine, feed))
         socket = paths.daemon_socket(options.socket, config.daemon.socket, config.daemon.instance, env, live)
         shell = Shell(config, registry, options, engine, open_exchange(config, registry), feed, journal, state, socket)
         return await shell.run(started(config, shell.daemon.latch, recovered, engine, env), recovered)
     finally:
         journal.close()
+
+
+def begin_anew(journal: Journal, checkpoint: dict[str, Any]) -> None:
+    """A life's own segments: what the last one left half written is behind them, and no replay takes it for ours."""
+    try:
+        journal.rotate(checkpoint)
+    except OSError as error:  # a full disk is no reason to leave an account alone: openers will wait for it
+        log.event("ERROR", f"the journal goes on without a new checkpoint: {error}")
 
 
 def damaged(recovered: Recovered, wrong: str) -> Recovered:
@@ -212,6 +217,7 @@ def offline(config: Config, registry: Registry, state: Path, env: Mapping[str, s
         feed = NoFeed(recovered.checkpoint["feed"] if recovered.checkpoint else {})
         engine = build(config, registry, carries=feed.carries, cadence_ms=feed.cadence_ms)
         recovered = damaged(recovered, recover(engine, recovered, registry))
+        begin_anew(journal, checkpoint_of(config, engine, feed))
         latch = Latch(state / "killswitch.json")
         daemon = Daemon(engine, open_exchange(config, registry), feed, journal, latch, alerts, NoHosts(),
                         lambda: checkpoint_of(config, engine, feed), float("inf"))  # fmt: skip

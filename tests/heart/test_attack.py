@@ -373,6 +373,20 @@ def test_not_a_number_is_unknown_never_fine() -> None:
     assert judge(Says(Measure(math.inf, 5.0, "%")), snapshot(Rig().start())).trip is not None
 
 
+@pytest.mark.parametrize("level", ["halt", 7, [3], math.nan, {}])
+def test_a_trip_counts_whatever_its_level(level: Any) -> None:
+    class Trips:
+        name, on_trip = "trips", "halt"
+
+        def check(self, snapshot: Snapshot) -> Trip:
+            return Trip("bad", None, None, level)
+
+    rig = steady(Rig().start())
+    rig.engine.panel.add(Guard("trips", "breaker_trips.py", Trips(), "s", on_trip=Level.HALT))
+    rig.timer(1)
+    assert rig.engine.kill.active and rig.engine.kill.level == Level.HALT
+
+
 class Broken:
     name, on_trip = "broken", "warn"
 

@@ -7,6 +7,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -47,8 +48,10 @@ def engaged_by(daemon: DaemonProcess, reason: str) -> None:
 def spoil(path: Path, how: str) -> None:
     """Make the file say nothing that can be believed."""
     if how == "directory":
-        path.unlink(missing_ok=True)
-        path.mkdir()
+        while not path.is_dir():
+            path.unlink(missing_ok=True)
+            with suppress(FileExistsError):  # the daemon may write its own again in between
+                path.mkdir()
         (path / "something").touch()
         return
     texts = {
