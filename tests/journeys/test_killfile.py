@@ -39,7 +39,7 @@ def engaged_by(daemon: DaemonProcess, reason: str) -> None:
     def says_so(_: object) -> bool:
         try:
             return daemon.engaged()["active"] is True and daemon.engaged()["reason"] == reason
-        except ValueError:
+        except (OSError, ValueError, KeyError):  # not yet
             return False
 
     daemon.until(says_so, 5)

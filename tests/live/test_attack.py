@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from journeys.daemon_process import DaemonProcess, settings, wave
 from rig import BARS, MINUTE, REGISTRY, START, config_of, instrument_table
 
 from hedgegridd.errors import FeedError, Refused, StateError
@@ -17,7 +18,8 @@ from hedgegridd.heart.build import build, exchange_of
 from hedgegridd.heart.engine import Engine
 from hedgegridd.journal import Journal, Recovered, verify
 from hedgegridd.live import daemon as shell
-from hedgegridd.live.daemon import Daemon, wall_ms
+from hedgegridd.live.daemon import Daemon
+from hedgegridd.live.handlers import Handlers
 from hedgegridd.live.latch import Latch
 from hedgegridd.live.reload import reload
 from hedgegridd.live.replay import replay
@@ -194,6 +196,22 @@ def test_a_feed_that_fails_withdraws_the_openers_and_says_so(tmp_path: Path) -> 
         assert not replay(tmp_path / "journal", REGISTRY).mismatches
 
     asyncio.run(act())
+
+
+def test_a_recording_that_breaks_off_ends_a_real_daemon_with_1(tmp_path: Path) -> None:
+    feed = wave(tmp_path, 400)
+    lines = feed.read_text().splitlines()
+    feed.write_text("\n".join([*lines[:300], lines[299], *lines[300:]]) + "\n")
+    daemon = DaemonProcess(tmp_path, settings(feed))
+    try:
+        assert daemon.start(ready=False).ended() == 1
+        assert "appears twice" in daemon.log and "Traceback" not in daemon.log
+        assert "stop summary" in daemon.log
+        assert not daemon.kill_file.exists(), "openers are gone; nothing is wrong with the account"
+        daemon.sound()
+        assert [row for row in daemon.acts("stopping") if "the feed failed" in row["reason"]]
+    finally:
+        daemon.clean_up()
 
 
 def test_a_feed_that_fails_at_once_still_takes_up_the_account(tmp_path: Path) -> None:
@@ -442,5 +460,21 @@ def test_a_reload_on_a_full_disk_is_refused(tmp_path: Path, monkeypatch: pytest.
     asyncio.run(act())
 
 
-def test_the_wall_is_a_number() -> None:
-    assert wall_ms() > START
+def test_a_crowd_of_readers_keeps_nobody_from_the_kill_switch(tmp_path: Path) -> None:
+    async def act() -> None:
+        life = Life(tmp_path, Feed(forever))
+        async with living(life) as daemon:
+            await until(lambda: life.engine.counts["fills"] or life.engine.counts["bars"] > 3000)
+            handlers = Handlers(daemon, list, never)
+            crowd = [asyncio.create_task(handlers.handle("journal.tail", {"order": f"nobody {i}"}, "t")) for i in range(40)]
+            await asyncio.sleep(0)
+            begun = asyncio.get_running_loop().time()
+            assert (await handlers.handle("activate", {"reason": "drill"}, "t"))["durable"]
+            assert asyncio.get_running_loop().time() - begun < 2.0
+            assert all(answer["journal.tail"] == [] for answer in await asyncio.gather(*crowd))
+
+    asyncio.run(act())
+
+
+async def never(_: str) -> dict[str, Any]:
+    raise AssertionError("nobody asked for a reload")

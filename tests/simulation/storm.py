@@ -17,6 +17,7 @@ from hedgegridd.heart.build import build
 from hedgegridd.heart.desk import LEGS
 from hedgegridd.heart.effects import Write
 from hedgegridd.heart.protect import emergency_trigger
+from hedgegridd.kernel import ledger
 from hedgegridd.model import Bar, Funding, Gap, Leg, Level, Mark, Order, OrderState, Role, Stopping, entry_side
 
 PRICES = {"BTCUSDT": 500_000, "ETHUSDT": 200_000}
@@ -101,6 +102,7 @@ class Storm:
     def _die(self) -> None:
         self.deaths += 1
         self._ears()
+        self._latched()
         self.asked.clear()
         old, self.paper, power = self.world, self.rng.random() < 0.5, self.rng.random() < 0.3
         was = (old.engine.kill.active, old.engine.kill.level)
@@ -254,13 +256,21 @@ class Storm:
             exchange.deliver()
 
     def _silent_hand(self) -> None:
-        """Another hand closes a part of a leg and the stream does not tell; a picture of the account does, later."""
+        """Another hand closes or opens a part of a leg and the stream does not tell; a picture of the account does, later."""
         exchange = self.world.exchange
-        if not exchange.line and not exchange.stalled:
-            heard, self.world.exchange.emit = exchange.emit, lambda event: setattr(self, "untold", True)
+        if exchange.line or exchange.stalled:
+            return
+        if self.rng.random() < 0.5:
+            heard, exchange.emit = exchange.emit, lambda event: setattr(self, "untold", True)
             self._strange_hand()
-            self.world.exchange.emit = heard
-            exchange.report()
+            exchange.emit = heard
+        else:
+            symbol, leg = self.rng.choice(self.symbols), self.rng.choice(LEGS)
+            pit = exchange.inner.pits[symbol]
+            pit.books = ledger.fill(pit.books, pit.terms.unit, leg, entry_side(leg), self.bars[symbol], 2, 0.0)
+            exchange.inner._tidy([pit])
+        exchange.inner.report()
+        exchange.deliver()
 
     def _stops(self) -> None:
         """A clean stop, and a new start."""
@@ -407,6 +417,6 @@ ACTS = [
     (Storm._file, 1),
     (Storm._transfer, 1),
     (Storm._strange_hand, 1.5),
-    (Storm._silent_hand, 0.5),
+    (Storm._silent_hand, 1),
     (Storm._stops, 0.5),
 ]
