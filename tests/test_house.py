@@ -42,10 +42,7 @@ FLOORS: tuple[tuple[int, str, str], ...] = (
     # 4 senses, and the heart put together from configuration and plugins
     (4, "feed", "feed.*"),
     (4, "journal", "journal"),
-    (4, "journal", "segments"),
-    (4, "journal", "records"),
-    (4, "journal", "survey"),
-    (4, "journal", "retention"),
+    (4, "journal", "journal.*"),
     (4, "heart", "heart.build"),
     # 3 judgement
     (3, "heart", "heart.*"),

@@ -10,14 +10,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hedgegridd import records
 from hedgegridd.config import parse
 from hedgegridd.errors import StateError
 from hedgegridd.heart.build import build
 from hedgegridd.heart.effects import Write
 from hedgegridd.heart.engine import Engine
+from hedgegridd.journal import records
+from hedgegridd.journal.segments import CHECKPOINT, INPUT, RECOVERED, Record
 from hedgegridd.plugins import Registry
-from hedgegridd.segments import CHECKPOINT, INPUT, RECOVERED, Record
 
 
 class Mismatch(NamedTuple):

@@ -23,10 +23,10 @@ import tomli_w
 
 from hedgegridd import journal
 from hedgegridd.control.client import Client, Unreachable
+from hedgegridd.journal.segments import INPUT, Record
 from hedgegridd.live.replay import Replayed, replay
 from hedgegridd.model import Fill
 from hedgegridd.plugins import load_shipped
-from hedgegridd.segments import INPUT, Record
 
 ROOT = Path(__file__).resolve().parents[2]
 MINUTE = 60_000

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from hedgegridd.retention import compress, prune, tidy
-from hedgegridd.segments import INPUTS, Segment, segments
+from hedgegridd.journal.retention import compress, prune, tidy
+from hedgegridd.journal.segments import INPUTS, Segment, segments
 
 DAY = 86_400_000
 

@@ -12,9 +12,9 @@ import pytest
 
 from hedgegridd.errors import JournalDamaged, StateError
 from hedgegridd.journal import Journal
+from hedgegridd.journal.records import Verification, pruned, replayable, tail, verify
+from hedgegridd.journal.segments import ACTS, CHECKPOINT, INPUT, INPUTS, STREAMS, Segment, segments
 from hedgegridd.model import Bar
-from hedgegridd.records import Verification, pruned, replayable, tail, verify
-from hedgegridd.segments import ACTS, CHECKPOINT, INPUT, INPUTS, STREAMS, Segment, segments
 
 
 def bar(n: int) -> Bar:

@@ -11,8 +11,8 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
+from hedgegridd.journal.segments import INPUTS, Segment, segments, size_of
 from hedgegridd.savefile import give_to_owner, sync_folder
-from hedgegridd.segments import INPUTS, Segment, segments, size_of
 
 _KEPT = 2  # the newest segments: the open one, and the one it follows
 

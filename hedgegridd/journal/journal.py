@@ -21,10 +21,8 @@ from typing import Any, NamedTuple
 
 from hedgegridd.codec import encode
 from hedgegridd.errors import AlreadyRunning, StateError
-from hedgegridd.records import Verification, pruned, replayable, tail, verify
-from hedgegridd.retention import tidy
-from hedgegridd.savefile import give_to_owner, save
-from hedgegridd.segments import (
+from hedgegridd.journal.retention import tidy
+from hedgegridd.journal.segments import (
     ACTS,
     CHECKPOINT,
     FORMAT,
@@ -34,7 +32,6 @@ from hedgegridd.segments import (
     KILL,
     RECOVERED,
     STREAMS,
-    Record,
     Segment,
     head,
     line,
@@ -43,9 +40,8 @@ from hedgegridd.segments import (
     segment_name,
     segments,
 )
-from hedgegridd.survey import End, inputs_after, last_kill, lost_runs, survey
-
-__all__ = ["Journal", "Record", "Recovered", "Verification", "pruned", "replayable", "tail", "verify"]
+from hedgegridd.journal.survey import End, inputs_after, last_kill, lost_runs, survey
+from hedgegridd.savefile import give_to_owner, save
 
 _INPUTS_BETWEEN = 10_000  # inputs after which a new checkpoint is due, so that a start replays few
 _PATIENCE = 1_000  # records after a failed rotation before it is tried again

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from hedgegridd.codec import decode
 from hedgegridd.errors import JournalDamaged, StateError
-from hedgegridd.segments import (
+from hedgegridd.journal.segments import (
     ACTS,
     CHECKPOINT,
     HEAD,

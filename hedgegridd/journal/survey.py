@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from hedgegridd.codec import decode
 from hedgegridd.errors import JournalDamaged, StateError
-from hedgegridd.segments import ACTS, GENESIS, INPUT, KILL, RECOVERED, Chain, Header, Record, Segment, holes, lines, parse, torn
+from hedgegridd.journal.segments import ACTS, GENESIS, INPUT, KILL, RECOVERED, Chain, Header, Record, Segment, holes, lines, parse, torn
 
 
 class End(NamedTuple):

@@ -18,8 +18,8 @@ import pytest
 
 from hedgegridd.errors import AlreadyRunning, StateError
 from hedgegridd.journal import Journal, Record, Recovered, replayable, verify
+from hedgegridd.journal.segments import ACTS, INPUTS, Segment, line, lines, parse, segments
 from hedgegridd.model import Bar, Mark
-from hedgegridd.segments import ACTS, INPUTS, Segment, line, lines, parse, segments
 
 
 def bar(n: int) -> Bar:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hedgegridd.segments import GENESIS, holes, line, parse, sound
+from hedgegridd.journal.segments import GENESIS, holes, line, parse, sound
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
