@@ -234,9 +234,11 @@ def plugin_names(case: Case) -> Iterator[Finding]:
 
 
 def exchange_there(case: Case) -> Iterator[Finding]:
-    """The exchange must be loaded, or its file named."""
+    """The exchange must be loaded. A file of somebody's own is refused until the daemon trades for real money at all."""
     name, known = case.config.exchange.name, case.registry.exchanges
-    if name not in known and not case.config.exchange.file:
+    if case.config.exchange.file:
+        yield finding(ERROR, "exchange.file", case.config.exchange.file, "nothing: this version trades on its own paper exchange only")
+    if name not in known:
         expected = f"an exchange plugin that is loaded: {', '.join(known) or 'none is'}"
         yield finding(ERROR, "exchange.name", name, expected, meant(name, known) or f"no plugin for the exchange {name!r} is there")
 
