@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from rig import START, Rig, check, config_of, steady
 
-from hedgegridd.model import Cancelled, Fill, Leg, Level, Rejected, Role
+from hedgegridd.heart.flatten import Flatten
+from hedgegridd.model import Cancelled, Fill, Held, Leg, Level, Order, Rejected, Report, Role
 
 
 def both_legs(**tables: object) -> Rig:
@@ -154,3 +155,38 @@ def test_nothing_opens_after_the_kill() -> None:
     assert not [order for order in rig.sent[sent:] if order.role == Role.ENTRY]
     assert not [event for event in rig.inputs[-4:] if isinstance(event, Cancelled)]
     assert rig.engine.now > START
+
+
+ZERO = Report(START, 10_000.0, (Held("BTCUSDT", 0, 0, 0.0), Held("BTCUSDT", 1, 0, 0.0)), ())
+OWN = Order("hg-BTCUSDT-LT-500000-1", "BTCUSDT", Leg.LONG, Role.TAKE_PROFIT, -1, 500_000, 1)
+
+
+@pytest.mark.parametrize(
+    ("report", "flat"),
+    [
+        (ZERO, True),
+        (ZERO._replace(held=(Held("BTCUSDT", 1, 3, 500_000.0),)), False),
+        (ZERO._replace(orders=(OWN,)), False),
+        (ZERO._replace(orders=(OWN._replace(client_id="web_1"),)), True),  # another hand's order is not ours to wait for
+        (ZERO._replace(held=(Held("ETHUSDT", 0, 3, 1.0),)), True),  # not in its scope
+    ],
+)
+def test_only_the_exchanges_own_zero_is_flat(report: Report, flat: bool) -> None:
+    flatten = Flatten([("BTCUSDT", 0), ("BTCUSDT", 1)], "x", START, 1_000)
+    assert not flatten.judge(report, START), "nobody asked for a report yet"
+    flatten.phase, flatten.asked_at = "verifying", START
+    assert flatten.judge(report, START + 1) is flat
+    assert (flatten.phase == "flat") is flat
+
+
+def test_books_that_say_zero_do_not_make_it_flat() -> None:
+    rig = both_legs()
+    pit = rig.exchange.pits["BTCUSDT"]
+    rig.verb("activate", reason="x")
+    pit.books = pit.books._replace(short_qty=2, short_entry=500_000.0)  # a fill we never heard of, just before the next look
+    rig.engine.start_flatten(rig.engine.everything(), "again", kill=True)
+    rig.timer(1)
+    for _ in range(4):
+        rig.timer(1)
+    assert pit.books.short_qty == 0, "found in the exchange's report, and closed"
+    assert rig.engine.kill.phase == "flat"
