@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from hedgegridd.errors import StateError
-from hedgegridd.heart import notices, on_exchange, on_house, on_market, protect
+from hedgegridd.heart import lines, notices, on_exchange, on_house, on_market, protect
 from hedgegridd.heart.account import Account
 from hedgegridd.heart.breakers import Guard, Noticed, Panel, Tripped, Verdict, judge, take_settings
 from hedgegridd.heart.deadman import DeadMan
@@ -63,6 +63,7 @@ class Engine:
         self.ending: Stopping | None = None
         self.finished = False
         self.foreign: list[Order] = []
+        self.told: set[str] = set()  # lines people were told of, and that are still crossed
         self.out: list[Effect] = []
         self.thoughts: list[tuple[Desk, Moment, tuple[int, int, int, int]]] = []
         self.stirred: set[str] = set()  # symbols whose orders must be compared anew
@@ -162,6 +163,7 @@ class Engine:
             return
         self.dirty = False
         self._guard_desks()
+        lines.look(self)
         if not self.kill.enabled:
             return
         snapshot = picture(self)
@@ -535,6 +537,7 @@ class Engine:
             "hold": list(self._last_hold),
             "mark": self._mark,
             "latch_mark": self.latch_mark,
+            "told": sorted(self.told),
             "waiting": [list(row) for row in self.waiting],
             "question": self._question,
             "questions": [[seq, *whom] for seq, whom in self.questions.items()],
@@ -578,6 +581,7 @@ class Engine:
         self.waiting = [(mark, symbol, name) for mark, symbol, name in data["waiting"]]
         self.questions = {seq: (host, name) for seq, host, name in data["questions"]}
         self.thinkers = dict(data["thinkers"])
+        self.told = set(data["told"])
         self.dirty = False  # breakers had their look; a start and a reload give them another
 
 
