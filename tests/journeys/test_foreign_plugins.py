@@ -62,19 +62,19 @@ def drop(daemon: DaemonProcess, name: str, text: str) -> None:
 
 def test_a_recording_is_traded_by_dropped_in_files_alone_and_replays_exactly(home: Home, tmp_path: Path) -> None:
     notes, board = tmp_path / "notes", tmp_path / "board"
-    daemon = house(home, 900, alert={"note": {"path": str(notes)}}, service={"board": {"path": str(board)}})
+    # Long enough to be still under way when the service has spoken: it is a process of its own, and nobody waits for it.
+    daemon = house(home, 20_000, alert={"note": {"path": str(notes)}}, service={"board": {"path": str(board)}})
     drop(daemon, "alert_note.py", CHANNEL)
     drop(daemon, "service_board.py", BOARD)
     daemon.start(ready=False)
-    daemon.until(lambda status: status["counts"]["fills"] > 0)
-    found = daemon.until(lambda status: board.exists())
+    found = daemon.until(lambda status: board.exists() and status["counts"]["fills"] > 20)
     assert json.loads(board.read_text())["pid"] == daemon.pid
     assert {row["kind"] for row in found["plugins"] if row["state"] == "loaded" and str(daemon.home) in row["file"]} == {
         "strategy",
         "alert",
         "service",
     }
-    assert daemon.ended() == 0, daemon.log[-3000:]
+    assert daemon.stop() == 0, daemon.log[-3000:]
     fills = daemon.fills()
     positions(fills)
     assert len(fills) > 20 and {fill.leg for fill in fills} == {0, 1}
