@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Annotated
 
 from hedgegridd import Measure, Snapshot, Unknown, hookimpl
+from hedgegridd.kernel import measures
 
 
 class DailyLoss:
@@ -28,7 +29,7 @@ class DailyLoss:
             raise Unknown(f"equity {equity}, day's start {start}: no loss can be measured")
         loss, percent, amount = start - equity, self.settings.max_daily_loss_pct, self.settings.daily_loss_limit_usdt
         reason = f"equity {equity:.2f} USDT, {loss:.2f} USDT ({loss / start:.2%}) below the day's start"
-        found = [Measure(loss / start * 100, percent, "%", reason)] if percent is not None else []
+        found = [Measure(measures.loss_pct(start, loss), percent, "%", reason)] if percent is not None else []
         found += [Measure(loss, amount, "USDT", reason)] if amount is not None else []
         if not found:
             raise Unknown("no limit is set: give max_daily_loss_pct or daily_loss_limit_usdt")

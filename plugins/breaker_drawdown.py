@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Annotated
 
 from hedgegridd import Measure, Snapshot, Unknown, hookimpl
+from hedgegridd.kernel import measures
 
 
 class Drawdown:
@@ -32,7 +33,7 @@ class Drawdown:
 def drawdown(span: str, peak: float, equity: float, limit: float) -> Measure:
     if not peak > 0 or equity != equity:
         raise Unknown(f"equity {equity}, {span} peak {peak}: no drawdown can be measured")
-    value = (peak - equity) / peak * 100
+    value = measures.drawdown_pct(peak, equity)
     return Measure(value, limit, "%", f"equity {equity:.2f} USDT is {value:.2f} % below its {span} peak {peak:.2f} USDT")
 
 

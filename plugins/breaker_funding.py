@@ -10,8 +10,7 @@ from collections.abc import Callable
 from typing import Annotated
 
 from hedgegridd import InstrumentView, Measure, Snapshot, Unknown, hookimpl
-
-HOUR_MS = 3_600_000
+from hedgegridd.kernel import measures
 
 
 class Funding:
@@ -33,7 +32,7 @@ class Funding:
     def costs(self, view: InstrumentView) -> list[Measure]:
         limit, limit_1h = self.settings.max_funding_cost_bps, self.settings.max_funding_cost_1h_usdt
         rate, paying, why = hourly(view)
-        found = [Measure(rate * 8 * 10_000 if paying else 0.0, limit, "bps/8h", why)]
+        found = [Measure(measures.eight_hour_bps(rate) if paying else 0.0, limit, "bps/8h", why)]
         if limit_1h is not None:
             found.append(Measure(rate * paying, limit_1h, "USDT/h", why))
         return found
@@ -45,7 +44,7 @@ def hourly(view: InstrumentView) -> tuple[float, float, str]:
         return 0.0, 0.0, f"{view.symbol}: nothing held"
     if view.funding_rate is None or view.funding_rate != view.funding_rate or not view.funding_interval_ms:
         raise Unknown(f"{view.symbol}: the funding rate or its interval is not known")
-    rate = view.funding_rate * HOUR_MS / view.funding_interval_ms
+    rate = measures.hourly_rate(view.funding_rate, view.funding_interval_ms)
     leg, paying = ("long", view.long.notional_usdt) if rate > 0 else ("short", view.short.notional_usdt)
     net = rate * (view.long.notional_usdt - view.short.notional_usdt)
     text = f"{view.symbol}: the {leg} leg pays {abs(rate) * paying * 8:.2f} USDT per 8 h ({abs(rate) * 80_000:.2f} bps), net {net * 8:.2f}"

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Annotated
 
 from hedgegridd import Measure, Snapshot, Unknown, hookimpl
+from hedgegridd.kernel import measures
 
 
 class Margin:
@@ -33,7 +34,7 @@ class Margin:
 def use(what: str, fraction: float | None, limit: float) -> Measure:
     if fraction is None or fraction != fraction:
         raise Unknown(f"the {what} is not known")
-    return Measure(fraction * 100, limit, "%", f"{what} is {fraction:.1%} of the margin balance")
+    return Measure(measures.as_pct(fraction), limit, "%", f"{what} is {fraction:.1%} of the margin balance")
 
 
 @hookimpl

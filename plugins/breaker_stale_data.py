@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Annotated
 
 from hedgegridd import InstrumentView, Measure, Snapshot, Unknown, hookimpl
+from hedgegridd.kernel import measures
 
 
 class StaleData:
@@ -31,7 +32,7 @@ class StaleData:
     def faults(self, view: InstrumentView) -> list[Measure]:
         if view.data_age_ms is None:
             raise Unknown(f"{view.symbol}: no market data yet")
-        age, flaw = view.data_age_ms / 1000, lack(view, self.settings.max_divergence_bps)
+        age, flaw = measures.age_seconds(view.data_age_ms), lack(view, self.settings.max_divergence_bps)
         return [
             Measure(age, self.settings.max_age_seconds, "s", f"{view.symbol}: the last market event is {age:.1f} s overdue"),
             Measure(flaw, 1 - self.settings.min_quality, "lack of quality", f"{view.symbol}: data quality is {1 - flaw:.2f}"),
@@ -43,7 +44,7 @@ def lack(view: InstrumentView, widest_bps: float) -> float:
         return 1.0
     if not view.mark_price or not view.last_price:
         return 0.0  # nothing to compare: whether a price may be missing is the age's and the other breakers' business
-    return min(abs(view.last_price - view.mark_price) / view.mark_price * 10_000 / widest_bps, 1.0)
+    return measures.divergence(view.last_price, view.mark_price, widest_bps)
 
 
 @hookimpl

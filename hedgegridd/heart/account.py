@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
+from hedgegridd.kernel import measures
+
 DAY_MS = 86_400_000
 
 
@@ -96,7 +98,7 @@ class Account:
 
     def drawdown(self) -> float:
         """Loss from the session's peak as a fraction of it; refuses to measure from a peak that is not positive."""
-        return (self.session.peak - self.equity) / self.session.peak if self.session.peak > 0 else float("nan")
+        return measures.drawdown(self.session.peak, self.equity) if self.session.peak > 0 else float("nan")
 
     def dump(self) -> dict[str, object]:
         """As JSON, for a checkpoint."""

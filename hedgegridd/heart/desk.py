@@ -32,7 +32,7 @@ from hedgegridd.model import (
 )
 
 LEGS = (Leg.LONG, Leg.SHORT)
-ENTRY, CLOSE = int(Role.ENTRY), int(Role.CLOSE)
+ENTRY, STOP, CLOSE = int(Role.ENTRY), int(Role.STOP), int(Role.CLOSE)
 TAKES = "would take: the market is through this price, and openers are makers only"
 REFUSED_MS, REFUSED_MAX_MS = 1_000, 60_000
 ERRORS_MS = 60_000
@@ -305,31 +305,39 @@ class Desk:
 
         `unsettled`: the exchange has not reported since the start. Openers that rest keep their place in the queue until it has.
         """
-        orders, wanted = self.orders, self.wanted
+        orders, wanted, kept = self.orders, self.wanted, self._kept_stops()
         given = (
             orders.open,
             orders.open.changes,
             list(orders.ending),
-            (hands_off, unsettled),
+            (hands_off, unsettled, kept),
             *(column[: wanted.count[0]] for column in wanted[1:]),
         )
         if self._served and given[0] is self._served[0] and given[1:] == self._served[1:]:
             return 0
-        self._fill_resting(hands_off, unsettled)
+        self._fill_resting(hands_off, unsettled, kept)
         execution = self.settings.execution
         found = diff.diff(wanted, self.resting, execution.price_tolerance_bps, execution.qty_tolerance_pct, self.plan)
         self._served = () if found else given
         return found
 
-    def _fill_resting(self, hands_off: tuple[bool, bool], unsettled: bool) -> None:
-        """The open orders as columns, but for closes and for a leg that a flatten has in hand."""
+    def _kept_stops(self) -> tuple[bool, bool]:
+        """The legs that are held and for which no stop is wanted now (it was just refused, or the strategy forgot it): whatever stop
+        rests there stays. Without this an emergency stop and its withdrawal would chase each other for ever."""
+        wanted = self.wanted
+        stops = {wanted.leg[row] for row in range(wanted.count[0]) if wanted.role[row] == STOP}
+        return self.books.long_qty > 0 and 0 not in stops, self.books.short_qty > 0 and 1 not in stops
+
+    def _fill_resting(self, hands_off: tuple[bool, bool], unsettled: bool, kept: tuple[bool, bool]) -> None:
+        """The open orders as columns, but for closes and for a leg that a flatten has in hand. What is UNKNOWN there is left alone."""
         columns, self.names, row = self.resting, [], 0
         for name, order in self.orders.open.items():
             if hands_off[order.leg] or order.role == CLOSE or (unsettled and order.role == ENTRY):
                 continue
             columns.leg[row], columns.role[row], columns.price[row] = order.leg, order.role, order.price
             columns.remaining[row] = order.qty - order.filled
-            columns.state[row] = OrderState.UNKNOWN if name in self.orders.ending else order.state
+            hands_off_it = name in self.orders.ending or (order.role == STOP and kept[order.leg])
+            columns.state[row] = OrderState.UNKNOWN if hands_off_it else order.state
             self.names.append(name)
             row += 1
         columns.count[0] = row

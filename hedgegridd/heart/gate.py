@@ -15,6 +15,7 @@ from hedgegridd.heart.breakers import Panel
 from hedgegridd.heart.desk import LEGS, Desk
 from hedgegridd.heart.killswitch import KillSwitch
 from hedgegridd.heart.recovery import Recovery
+from hedgegridd.kernel import measures
 from hedgegridd.model import Leg, Mode, OrderState, Role
 
 
@@ -106,27 +107,30 @@ def _settled_rung(_: Gate, ask: Ask) -> str:
 
 
 def _leg_size(gate: Gate, ask: Ask) -> str:
-    total = ask.desk.held_usdt(ask.leg) + ask.desk.openers_usdt(ask.leg) + ask.notional
+    total = measures.leg_usdt(ask.desk.held_usdt(ask.leg), ask.desk.openers_usdt(ask.leg), ask.notional)
     if not total < gate.max_position_usdt:  # the position-size breaker trips at its line: the gate stays below it
         return f"max_position_usdt: {total:,.2f} USDT >= {gate.max_position_usdt:,.2f} USDT"
     equity = gate.account.equity
     if not equity > 0:
         return f"equity is not positive: {equity:,.2f} USDT"
-    share = total / equity * 100
+    share = measures.share_pct(total, equity)
     own = ask.desk.max_position_pct
     return over("limits.max_position_pct", share, gate.limits.max_position_pct, "%") or over("position.max_position_pct", share, own, "%")
 
 
 def _exposure(gate: Gate, ask: Ask) -> str:
-    value = (gate.gross_usdt() + ask.notional) / gate.account.equity * 100
+    value = measures.share_pct(gate.gross_usdt() + ask.notional, gate.account.equity)
     return over("max_exposure_pct", value, gate.limits.max_exposure_pct, "%")
 
 
 def _risk(gate: Gate, ask: Ask) -> str:
     """What this order loses at the leg's stop, or at the emergency stop where none rests yet."""
     stop = ask.desk.stop(ask.leg)
-    loss = ask.notional * gate.stop_pct / 100 if stop is None else abs(ask.price - stop) * ask.qty * ask.desk.unit
-    return over("max_risk_per_trade_pct", loss / gate.account.equity * 100, gate.limits.max_risk_per_trade_pct, "%")
+    if stop is None:
+        loss = measures.stop_loss_usdt(ask.notional, gate.stop_pct)
+    else:
+        loss = measures.stop_distance_usdt(ask.price, stop, ask.qty, ask.desk.unit)
+    return over("max_risk_per_trade_pct", measures.share_pct(loss, gate.account.equity), gate.limits.max_risk_per_trade_pct, "%")
 
 
 def _legs(gate: Gate, ask: Ask) -> str:
@@ -136,7 +140,8 @@ def _legs(gate: Gate, ask: Ask) -> str:
 
 
 def _margin(gate: Gate, ask: Ask) -> str:
-    needed = sum((d.held_usdt(leg) + d.openers_usdt(leg)) / d.instrument.leverage for d in gate.desks.values() for leg in LEGS)
+    bound = [(d.held_usdt(leg), d.openers_usdt(leg), d.instrument.leverage) for d in gate.desks.values() for leg in LEGS]
+    needed = sum(measures.initial_usdt(*one) for one in bound)
     return over("initial margin", needed + ask.notional / ask.desk.instrument.leverage, gate.account.equity, "USDT")
 
 

@@ -63,9 +63,9 @@ def rejected(engine: Engine, event: Rejected) -> None:
         return
     desk, order = found
     engine.write("rejected", client_id=event.client_id, code=event.code, reason=event.reason)
-    if event.client_id in desk.orders.ending:
+    if event.client_id in desk.orders.ending and order.state != OrderState.SENT:
         del desk.orders.ending[event.client_id]
-    else:
+    else:  # also where its cancel is on its way: what never rested needs none
         desk.orders.drop(event.client_id)
     desk.refused(order, event.reason, engine.now)
     if event.code not in NOT_ERRORS:

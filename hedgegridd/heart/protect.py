@@ -9,6 +9,7 @@ import math
 from typing import NamedTuple
 
 from hedgegridd.heart.desk import LEGS, REFUSED_MS, Desk
+from hedgegridd.kernel import exits
 from hedgegridd.model import Leg, Role
 
 
@@ -36,10 +37,4 @@ def bare_legs(desk: Desk, stop_pct: float, hands_off: tuple[bool, bool]) -> list
 
 def emergency_trigger(leg: int, entry: float, mark: float | None, stop_pct: float) -> int:
     """Where the emergency stop goes, in ticks; 0 where the mark has already crossed it (the exchange would refuse: -2021)."""
-    if leg == Leg.LONG:
-        trigger = math.floor(entry * (1 - stop_pct / 100))
-        through = mark is not None and mark <= trigger
-    else:
-        trigger = math.ceil(entry * (1 + stop_pct / 100))
-        through = mark is not None and mark >= trigger
-    return 0 if through else trigger
+    return exits.emergency_trigger(leg, entry, math.nan if mark is None else mark, stop_pct)

@@ -29,7 +29,7 @@ class Tally(NamedTuple):
 def tally(orders: Iterable[Order], unit: float) -> Tally:
     """Sum up open orders, oldest first; `unit` is USDT per lot and tick."""
     entries, closing = [0, 0], [False, False]
-    openers: list[float] = [0, 0]
+    openers = [0.0, 0.0]
     stops: list[int | None] = [None, None]
     for order in orders:
         leg, role = order.leg, order.role

@@ -245,3 +245,14 @@ def hold(params: ExitParams, lots: Lots, leg: int, held: int, entry: float, cent
     if held > 0:
         put(wish, leg, STOP, stop_price(params, lots, leg, entry), held)
         write_take_profits(params, lots, leg, wish)
+
+
+def emergency_trigger(leg: int, entry: float, mark: float, stop_pct: float) -> int:
+    """A stop `stop_pct` percent from the average entry, for a leg that nobody protects; 0 where the mark (nan = unknown) is
+    through it already."""
+    distance = stop_pct / 100
+    if leg == LONG:
+        trigger = math.floor(entry * (1 - distance))
+        return 0 if mark <= trigger else trigger
+    trigger = math.ceil(entry * (1 + distance))
+    return 0 if mark >= trigger else trigger

@@ -99,6 +99,7 @@ class Daemon:
         self._tickets: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._ticket = 0
         self._syncing = 0
+        self._settled = 0  # sync mark on the disk that the heart has not heard of yet
         self._done = False
         self._ended = False
         self._wake = asyncio.Event()
@@ -203,7 +204,7 @@ class Daemon:
     @property
     def busy(self) -> bool:
         """Is anything between two events unfinished?"""
-        return bool(self._syncing or self.inbox or self.urgent or self._backlog or self.engine.waiting or self.engine.acks)
+        return bool(self._syncing or self._settled or self.inbox or self.urgent or self._backlog or self.engine.waiting or self.engine.acks)
 
     def adopt(self, engine: Engine, checkpoint: dict[str, Any]) -> None:
         """A reloaded heart takes over, from the next event on."""
@@ -280,6 +281,9 @@ class Daemon:
                 self._take(self.urgent.popleft())
             elif self.inbox:
                 self._take(self.inbox.popleft())
+            elif self._settled and not self._syncing:
+                mark, self._settled = self._settled, 0
+                self._take(Durable(self.engine.now, mark))
             elif not self._feed_turn():
                 self._housekeep()
                 await self._idle()
@@ -333,7 +337,7 @@ class Daemon:
 
     async def _idle(self) -> None:
         self._wake.clear()
-        if self.urgent or self.inbox or self._done:
+        if self.urgent or self.inbox or self._done or (self._settled and not self._syncing):
             return
         due = self.pacer.wait(self._next.time) if self._next is not None and not self._held_up else TICK_SECONDS
         if self.patience.waits(self.engine):
@@ -484,9 +488,15 @@ class Daemon:
     def _synced(self, mark: int, failure: str) -> None:
         self._syncing -= 1
         if failure:
+            if self._settled:
+                self.urgent.append(Durable(self.engine.now, self._settled))
+                self._settled = 0
             self._disk_failed(failure, mark)
-        else:
+        elif self.exchange.orders_cost_network:
             self.post(Durable(self.engine.now, mark))
+        else:  # the data's time stands still meanwhile, so openers leave when all else was heard: however slow the disk, runs are equal
+            self._settled = mark
+            self._wake.set()
 
     def _notify(self, effect: Notify) -> None:
         alert = effect.alert

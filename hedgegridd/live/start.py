@@ -33,7 +33,7 @@ from hedgegridd.live.handlers import Handlers
 from hedgegridd.live.hostchannel import HostChannels
 from hedgegridd.live.latch import Latch
 from hedgegridd.live.pluginfolder import PluginFolder
-from hedgegridd.live.progress import Progress
+from hedgegridd.progress import Progress
 from hedgegridd.live.pulse import Pulse
 from hedgegridd.live.reload import reload
 from hedgegridd.live.services import Services

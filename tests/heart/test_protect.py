@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from rig import Rig, check, steady
+from rig import Rig, calm, check, steady
 
 from hedgegridd.heart.protect import emergency_trigger
-from hedgegridd.model import Bar, Leg, Rejected, Role
+from hedgegridd.model import Bar, Leg, Order, OrderState, Rejected, Role
 
 
 @pytest.mark.parametrize(
@@ -80,3 +80,30 @@ def test_the_stop_dies_with_its_leg_and_not_before() -> None:
     rig.market(Bar("BTCUSDT", bar.time + 60_000, bar.close, 503_000, bar.close, 502_900, 10**6, 60_000))
     assert rig.desk().books.long_qty == 0
     assert not [order for order in rig.resting(Role.STOP) if order.leg == Leg.LONG]
+
+
+def test_an_emergency_stop_stays_while_the_strategy_s_own_is_refused() -> None:
+    """Else the one is withdrawn because nobody wishes it, and placed again because the leg is bare, for ever."""
+    rig, own = calm(), list[int]()
+
+    def refuses(order: Order) -> int:
+        """The place of the first stop asked for, and none beside it."""
+        if order.role == Role.STOP and not own:
+            own.append(order.price)
+        return -4045 if order.role == Role.STOP and order.price in own else 0
+
+    rig.refuse = refuses
+    rig.bars([497_490], reach=0)
+    stops = rig.resting(Role.STOP)
+    assert rig.desk().books.long_qty > 0 and [stop.price for stop in stops] != own and len(stops) == 1
+    assert len([act for act in rig.of("order") if act["role"] == Role.STOP]) == 2
+
+
+def test_a_refused_order_whose_cancel_is_on_its_way_is_over() -> None:
+    """It is no amend that was refused: nothing of it rests, and nobody has to be asked about it."""
+    rig = calm()
+    order = rig.desk().orders.new(0, Role.TAKE_PROFIT, -1, 600_000, 1, rig.engine.now)
+    rig.desk().orders.move(order.client_id, OrderState.SENT)
+    rig.desk().orders.ending[order.client_id] = rig.engine.now
+    rig.take_one(Rejected(order.client_id, rig.engine.now, -2022, "nothing to close"))
+    assert order.client_id not in rig.desk().orders.open and order.client_id not in rig.desk().orders.ending
