@@ -106,7 +106,8 @@ def _lines(path: Path, findings: list[Finding], values: list[dict[str, Any]], gr
     for row in grid:
         yield (
             f"{row['symbol']} {row['leg']} full at {row['price']:,.0f}: {row['qty']:g} coins in {row['rungs']} rungs, "
-            f"{row['notional_usdt']:,.0f} USDT; stopped out it loses {row['loss_at_stop_usdt']:,.0f} USDT"
+            f"{row['notional_usdt']:,.0f} USDT; stopped out it loses {row['loss_at_stop_usdt']:,.0f} USDT, "
+            f"maintenance margin {row['maint_margin_usdt']:,.0f} USDT"
         )
         if row["size_limit_holds_to_price"] is not None:
             yield f"  max_position_usdt holds up to a price of {row['size_limit_holds_to_price']:,.0f}"

@@ -150,6 +150,30 @@ def replay(state_dir: Path, frm: int | None, to: int | None, as_json: bool) -> N
     sys.exit(1 if done.mismatches else 2 if done.pruned else 0)
 
 
+@main.command()
+@CONFIG
+@click.option("--data", type=click.Path(path_type=Path, exists=True), help="A file, or a folder with klines/ and funding/.")
+@click.option("--symbol", help="One symbol only.")
+@click.option("--interval", help="Length of a bar.  [default: 1m]")
+@click.option("--from", "start", help="First moment, UTC.")
+@click.option("--to", "end", help="Last moment, UTC.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder of the artefacts.  [default: artifacts/backtests/<time>]")
+@click.option("--engine", type=click.Choice(["fast", "full"]), help="full = the daemon's whole heart, fast = compiled; same fills.")
+@click.option("--against", type=click.Path(path_type=Path, exists=True), help="A session's state directory: name each other decision.")
+@click.option("--json", "as_json", is_flag=True, help="The summary as JSON.")
+@taught
+def backtest(config_path: Path, as_json: bool, against: Path | None, **options: Any) -> None:
+    """Play recorded data through the strategy, kill switch and breakers on, and write a report."""
+    from hedgegridd.research import backtest as testing
+    from hedgegridd.research import report
+
+    config, registry = _loaded(config_path)
+    given = {name: str(value) if isinstance(value, Path) else value for name, value in options.items()}
+    summary = testing.command(config, registry, given, as_json, lambda line: click.secho(line, fg="yellow", err=True), against)
+    report.write(Path(summary["out"]))
+    click.echo(testing.dump(summary) if as_json else testing.text(summary))
+
+
 @main.group(invoke_without_command=True)
 @CONFIG
 @click.option("--json", "as_json", is_flag=True)

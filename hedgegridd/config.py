@@ -11,13 +11,13 @@ import os
 import re
 import stat
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from hedgegridd.errors import ConfigError, Problem
-from hedgegridd.schema import COMMON, PRESETS, Config
+from hedgegridd.schema import COMMON, PRESETS, Config, InstrumentTable, step_free
 from hedgegridd.settings import UNKNOWN_KEY, Outside, fields_of, fill_settings, is_secret, is_section, join, leaves
 
 __all__ = ["Config", "common", "fill_settings", "load", "own", "parse", "read"]
@@ -403,8 +403,27 @@ def _form(config: Config) -> list[Problem]:
         elif item.symbol is not None and item.symbol in seen:
             problems.append(Problem(f"{where}.symbol", item.symbol, "each symbol once"))
         seen.add(item.symbol)
+        problems += _brackets(item, f"{where}.brackets")
         if config.exchange.name == "paper":
             for key in ("tick_size", "lot_size"):
                 if getattr(item.filters, key) is None and f"{where}.filters.{key}" not in config.origins:
                     problems.append(Problem(f"{where}.filters.{key}", None, "a number above 0: the paper exchange supplies no filters"))
     return problems
+
+
+def _brackets(item: InstrumentTable, where: str) -> Iterator[Problem]:
+    """The first bracket begins at 0; floors rise, rates do not fall, and the margin has no step: liquidation is reckoned on that."""
+    before = None
+    for i, (row, made) in enumerate(zip(item.brackets, item.maintenance(), strict=False)):
+        least = before.floor if before else 0.0
+        if (before is None and made.floor != 0.0) or (before is not None and made.floor <= least):
+            expected = f"more than {least:g}, the floor before it: floors rise" if before else "0: the first bracket begins at nothing"
+            yield Problem(f"{where}[{i}].notional_floor_usdt", made.floor, expected)
+        if before is not None and made.maint_margin_pct < before.maint_margin_pct:
+            yield Problem(f"{where}[{i}].maint_margin_pct", made.maint_margin_pct, f"at least {before.maint_margin_pct:g}: rates rise")
+        if abs(made.cum - (fine := step_free(before, row))) > ROUNDED_USDT:
+            yield Problem(f"{where}[{i}].cum_usdt", made.cum, f"{fine:g}, with which the margin has no step; it may be left out")
+        before = made
+
+
+ROUNDED_USDT = 1.0  #: so far off may a `cum` be that somebody rounded

@@ -9,7 +9,7 @@ import json
 import re
 import sys
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, get_args
 
 from hedgegridd.plugins import Plugin, Registry, load_shipped
 from hedgegridd.schema import COMMON, PRESETS, Config, InstrumentTable
@@ -108,7 +108,7 @@ def _line(path: str, one: Field) -> str:
     comment = f"  # {doc}" if doc else ""
     if is_secret(path):
         return f'# {one.name} = "${{{path.split(".")[-2].upper()}_{one.name.upper()}}}"{comment}'
-    if value is None or value is NOTHING:
+    if value is None or value is NOTHING or (value == () and any(is_section(inner) for inner in get_args(one.hint))):
         return f"# {one.name} is not set{comment}"
     if path in PRESET_KEYS and path not in CHOSEN:
         return f"# {one.name} = {_toml(value)}{comment or '  #'}{';' if comment else ''} left to the preset"

@@ -69,6 +69,16 @@ class Severity(StrEnum):
     CRITICAL = "CRITICAL"
 
 
+class Bracket(NamedTuple):
+    """What a leg worth `floor` USDT or more must keep as maintenance margin: `maint_margin_pct` of its notional less `cum` USDT.
+
+    Rates rise from bracket to bracket, and `cum` is such that the margin goes on without a step where the next one begins."""
+
+    floor: float
+    maint_margin_pct: float
+    cum: float
+
+
 class Instrument(NamedTuple):
     """Sizes, filters and fees of one symbol. Numbers only, so that the kernel may hold it."""
 
@@ -82,6 +92,7 @@ class Instrument(NamedTuple):
     taker_bps: float
     leverage: float = 1.0
     maint_margin_pct: float = 0.4  #: maintenance margin as percent of notional (first bracket)
+    brackets: tuple[Bracket, ...] = ()  #: the first begins at 0; none = `maint_margin_pct` whatever the notional
 
     @property
     def unit(self) -> float:

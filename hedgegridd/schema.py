@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hedgegridd.errors import ConfigError, Problem
-from hedgegridd.model import Instrument
+from hedgegridd.model import Bracket, Instrument
 from hedgegridd.settings import compact, leaves, of, plain
 
 LEVELS = ("warn", "pause", "halt", "flatten")
@@ -96,8 +96,11 @@ class PaperTable:
         "when a resting order fills: touched, traded through, or its place in the queue reached",
         choices=("touch", "trade_through", "queue"),
     )
-    queue_share_pct: float = of(10.0, "fill_model queue: what part of the traded quantity is ours once in front", above=0, max=100)
+    queue_share_pct: float = of(
+        10.0, "fill_model queue on bars: part of a bar's volume that trades at its extreme, and lies ahead", above=0, max=100
+    )
     slippage_bps: float = of(1.0, "how much worse than the last price a market order fills", min=0, max=1000)
+    latency_ms: float = of(0.0, "an order, a stop too, begins to rest so much after it is placed; on bars it misses one", min=0, max=60000)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -140,6 +143,15 @@ class FiltersTable:
     maint_margin_pct: float = of(0.4, "maintenance margin in percent of notional", above=0, max=100)
 
 
+@dataclass(frozen=True, eq=False, repr=False)
+class BracketTable:
+    """[[instrument.brackets]], the exchange's own table: maintenance margin by the notional of a leg"""
+
+    notional_floor_usdt: float = of(doc="from this notional of a leg on; the first row's is 0", min=0)
+    maint_margin_pct: float = of(doc="maintenance margin in percent of notional", above=0, max=100)
+    cum_usdt: float | None = of(None, "less this amount; left out: so much that the margin rises without a step", min=0)
+
+
 UNLIMITED_LOTS = 10**12
 
 
@@ -153,6 +165,9 @@ class InstrumentTable:
     margin_type: str = of("cross", "whether losses may draw on the whole account", choices=("cross", "isolated"))
     adopt: bool = of(False, "live: take up a position that the journal cannot explain")
     reference_price: float | None = of(None, "price that `check` fills the grid at, USDT; left out: the synthetic start price", above=0)
+    brackets: tuple[BracketTable, ...] = of(
+        (), "rows of notional_floor_usdt, maint_margin_pct, cum_usdt; without, filters.maint_margin_pct whatever a leg's notional"
+    )
     params: dict[str, Any] = of(dict, "the strategy's sections")
     filters: FiltersTable = of(FiltersTable)
 
@@ -173,7 +188,25 @@ class InstrumentTable:
             taker_bps=f.taker_bps,
             leverage=self.leverage,
             maint_margin_pct=f.maint_margin_pct,
+            brackets=self.maintenance(),
         )
+
+    def maintenance(self) -> tuple[Bracket, ...]:
+        """The brackets, with every `cum` that was left out; none where a row is not one, which is told elsewhere."""
+        made: list[Bracket] = []
+        if not all(isinstance(part, int | float) for row in self.brackets for part in (row.notional_floor_usdt, row.maint_margin_pct)):
+            return ()
+        for row in self.brackets:
+            cum = step_free(made[-1] if made else None, row) if row.cum_usdt is None else row.cum_usdt
+            made.append(Bracket(row.notional_floor_usdt, row.maint_margin_pct, cum))
+        return tuple(made)
+
+
+def step_free(before: Bracket | None, row: BracketTable) -> float:
+    """The `cum` with which a bracket's margin begins where the one before it ends, USDT."""
+    if before is None:
+        return 0.0
+    return before.cum + row.notional_floor_usdt * (row.maint_margin_pct - before.maint_margin_pct) / 100
 
 
 def lots(coins: float | None, lot_size: float, otherwise: int) -> int:
@@ -312,6 +345,7 @@ class BacktestTable:
     out: str = of("", "folder of the artefacts; empty = artifacts/backtests/<time>")
     engine: str = of("full", "full = the whole heart with breakers, fast = the compiled path", choices=("full", "fast"))
     funding_bps: float | None = of(None, "funding rate per settlement where the data has none", min=-300, max=300)
+    fill_models: bool = of(True, "play it under each fill model, to show how much of the profit is an assumption")
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from hedgegridd import filled
 from hedgegridd.errors import Problem
+from hedgegridd.kernel import ledger
 from hedgegridd.model import Instrument, Leg
 
 ERROR, WARNING = "error", "warning"
@@ -50,6 +51,10 @@ class Desk(NamedTuple):
 
     def usdt(self, ticks_times_lots: float) -> float:
         return ticks_times_lots * self.instrument.unit
+
+    def maintenance(self, usdt: float) -> float:
+        """Maintenance margin of a leg worth so much, USDT."""
+        return ledger.leg_maint(usdt, ledger.tiers_of(self.instrument))
 
     def name(self, leg: int) -> str:
         return f"{self.item.symbol} {Leg(leg).name.lower()}"
@@ -154,7 +159,7 @@ def margin(case: Case) -> Iterator[Finding]:
     """Both margins with everything full and the worst leg's loss gone from the balance."""
     balance = (case.equity or 0.0) - case.worst_loss()
     initial = sum(desk.usdt(leg.largest) / desk.instrument.leverage for desk, leg in case.full())
-    maintenance = sum(desk.usdt(leg.largest) * desk.instrument.maint_margin_pct / 100 for desk, leg in case.full())
+    maintenance = sum(desk.maintenance(desk.usdt(leg.largest)) for desk, leg in case.full())
     rows = (("max_initial_margin_use_pct", initial, "initial"), ("max_maint_margin_pct", maintenance, "maintenance"))
     for key, bound, name in rows if case.equity and balance > 0 else ():
         path = f"breaker.margin.{key}"
@@ -207,7 +212,8 @@ def inside_liquidation(case: Case) -> Iterator[Finding]:
         if desk.item.margin_type != "isolated" or not leg.stop:
             continue
         distance = abs(leg.entry - leg.stop) / leg.entry * 100
-        room = 100 / desk.instrument.leverage - desk.instrument.maint_margin_pct
+        worth = desk.usdt(leg.qty * leg.entry)
+        room = 100 / desk.instrument.leverage - desk.maintenance(worth) / worth * 100
         if distance >= room:
             expected = f"a lower one: {desk.name(leg.leg)} is liquidated {room:.2f} % from its entry, before its stop at {distance:.2f} %"
             yield finding(ERROR, f"{desk.where}.leverage", desk.instrument.leverage, expected)
@@ -241,6 +247,7 @@ def grid_rows(case: Case) -> list[dict[str, Any]]:
             "deepest_price": leg.deepest * desk.instrument.tick_size,
             "stop_price": leg.stop * desk.instrument.tick_size or None,
             "notional_usdt": desk.usdt(leg.largest),
+            "maint_margin_usdt": desk.maintenance(desk.usdt(leg.largest)),
             "loss_at_stop_usdt": desk.loss(leg, case.config.protect.emergency_stop_pct),
             "size_limit_holds_to_price": (desk.price or 0.0) * size / desk.usdt(leg.largest) if size else None,
         }

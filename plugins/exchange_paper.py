@@ -7,6 +7,12 @@ no chance: the same calls give the same events, byte for byte.
 An order placed while an event is handled meets only later events, and of a bar only one that opened after it was placed. Where
 trades of a symbol arrive, its bars only inform. Ids say whose they are: the order's client id, and for an execution also how much
 of the order was filled after it. So they need no counter, and a restart can never give one out twice.
+
+With `latency_ms` an order, a stop like any other, begins to rest that much later: it misses the bar that opens just now, and the
+trades, quotes and marks until then. Nothing else is late. Whether it may rest and what lies ahead of it is told as it is placed; one
+that the market overtakes on its way fills at its own price, where a real one would be refused and posted again at a better. Cancels,
+amends and market closes are done at once, which flatters by what happens on their way: a bar shows no price so soon after its open,
+so to delay them would expose them to all of it, and `slippage_bps` is there to be set for the way of a close.
 """
 
 from __future__ import annotations
@@ -97,7 +103,7 @@ class Pit:
     def excess(self) -> float:
         """What this symbol adds to the account beyond the maintenance margin it needs, USDT."""
         mark = self.book.mark[0]
-        need = 0.0 if math.isnan(mark) else ledger.maint_margin(self.books, self.terms.unit, mark, self.terms.instrument.maint_margin_pct)
+        need = 0.0 if math.isnan(mark) else ledger.maint_margin(self.books, self.terms.unit, mark, self.terms.tiers)
         return ledger.net(self.books) + self.unrealized() - need
 
 
@@ -106,6 +112,7 @@ class PaperExchange:
 
     name = "paper"
     orders_cost_network = False
+    why_not, why_gone = WHY_NOT, WHY_GONE
 
     class Settings:
         """`[exchange.paper]`."""
@@ -113,12 +120,14 @@ class PaperExchange:
         starting_balance_usdt: float = 10_000.0
         fill_model: str = "trade_through"  #: touch | trade_through | queue
         slippage_bps: float = 1.0  #: of a taker
+        latency_ms: float = 0.0  #: an order begins to rest so much after it was placed
         queue_share_pct: float = QUEUE_SHARE_PCT  #: queue model: of a bar's volume, see `kernel.book.Terms.share`
 
     def __init__(self) -> None:
         self.emit: Callable[[Any], None] = _nobody
         self.pits: dict[str, Pit] = {}
         self.now = 0  # time of the newest market event
+        self.latency_ms = 0
         self.start_usdt = self.transfers = 0.0
         self._ids: dict[str, tuple[Pit, int]] = {}  # client id -> where, ticket
         self._ticket = 0
@@ -133,6 +142,7 @@ class PaperExchange:
             raise ConfigError([Problem("exchange.paper.fill_model", settings.fill_model, f"one of {', '.join(FILL_MODELS)}")])
         share = getattr(settings, "queue_share_pct", QUEUE_SHARE_PCT) / 100
         self.emit = emit
+        self.latency_ms = math.ceil(settings.latency_ms)
         self.start_usdt = float(settings.starting_balance_usdt)
         self.pits = {
             symbol: Pit(symbol, rest.new_terms(instrument, model, settings.slippage_bps, share))
@@ -211,7 +221,8 @@ class PaperExchange:
 
     def restore(self, report: Report, seen: Iterable[MarketEvent] = ()) -> None:
         """Take up the account as `report` has it. `seen`: the last market events before it, oldest first; they tell prices and
-        fill nothing. Without them nothing can be closed at market before the next event. Only the place in a queue is lost."""
+        fill nothing. Without them nothing can be closed at market before the next event. Only the place in a queue is lost: an order
+        keeps the time it was placed at, and what is left of its way."""
         self.now, self.start_usdt, self.transfers = report.time, report.wallet, 0.0
         self._ids.clear()
         self.pits = {symbol: Pit(symbol, pit.terms) for symbol, pit in self.pits.items()}
@@ -289,7 +300,8 @@ class PaperExchange:
         self._ids[order.client_id] = (pit, ticket)
         if order.role != Role.CLOSE:
             left = order.qty - order.filled
-            rest.add(pit.book, pit.terms, ticket, order.leg, order.role, order.price, left, order.time, 1)
+            since = order.time + self.latency_ms
+            rest.add(pit.book, pit.terms, ticket, order.leg, order.role, order.price, left, since, 1)
         return ticket
 
     def _withdraw(self, pit: Pit, order: Order) -> None:
@@ -307,6 +319,7 @@ class PaperExchange:
 
     def _on_bar(self, pit: Pit, bar: Bar) -> None:
         if pit.trades:
+            rest.see_volume(pit.book, bar.volume)
             return
         self._watch(pit)
         if not rest.quiet(pit.book, bar.low, bar.high):
@@ -318,7 +331,7 @@ class PaperExchange:
         self._watch(pit)
         if not rest.quiet(pit.book, trade.price, trade.price):
             self._match(pit, matching.trade_move(trade.time, trade.price, trade.qty, trade.buyer_is_maker))
-        rest.see_price(pit.book, trade.price, trade.qty)
+        _see_trade(pit, trade)
 
     def _on_quote(self, pit: Pit, quote: Quote) -> None:
         if quote.bid < 1 or quote.ask < 1:
@@ -326,6 +339,7 @@ class PaperExchange:
         if not rest.quiet(pit.book, quote.ask, quote.bid):
             self._match(pit, matching.quote_move(quote.time, quote.bid, quote.ask))
         rest.see_quote(pit.book, quote.bid, quote.bid_qty, quote.ask, quote.ask_qty)
+        rest.step_up(pit.book, pit.terms, quote.time)
 
     def _on_mark(self, pit: Pit, mark: Mark) -> None:
         first = not pit.book.seen[rest.MARKED]
@@ -416,9 +430,17 @@ def _holding(books: ledger.Books, held: Held) -> ledger.Books:
     return books._replace(short_qty=held.qty, short_entry=held.entry)
 
 
-def _show_trade(pit: Pit, trade: Trade) -> None:
+def _show_bar(pit: Pit, bar: Bar) -> None:
+    if pit.trades:
+        rest.see_volume(pit.book, bar.volume)
+    else:
+        rest.see_price(pit.book, bar.close, bar.volume)
+
+
+def _see_trade(pit: Pit, trade: Trade) -> None:
+    """Its price; the volume stays the last bar's."""
     pit.trades = True
-    rest.see_price(pit.book, trade.price, trade.qty)
+    rest.see_price(pit.book, trade.price, pit.book.seen[rest.VOLUME])
 
 
 def _nobody(event: Any) -> None:
@@ -433,8 +455,8 @@ _ACTS: dict[type, Callable[[PaperExchange, Pit, Any], None]] = {
     Funding: PaperExchange._on_funding,
 }
 _SHOWS: dict[type, Callable[[Pit, Any], None]] = {
-    Bar: lambda pit, bar: None if pit.trades else rest.see_price(pit.book, bar.close, bar.volume),
-    Trade: _show_trade,
+    Bar: _show_bar,
+    Trade: _see_trade,
     Quote: lambda pit, quote: rest.see_quote(pit.book, quote.bid, quote.bid_qty, quote.ask, quote.ask_qty),
     Mark: lambda pit, mark: rest.see_mark(pit.book, mark.price),
 }

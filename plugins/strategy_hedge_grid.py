@@ -353,6 +353,11 @@ def may_rest(leg: int, price: int, mid: int, floor: int, step_bps: float, asked:
     return 0 < price < mid if leg == LONG else price > mid
 
 
+def stance(params: Params, state: State) -> tuple[int, int]:
+    """Regime and grid centre (ticks, 0 = none), for charts. Still in the kernel dialect."""
+    return state.regime.regime, state.center
+
+
 # --- for people --------------------------------------------------------------------------------------------------------
 
 

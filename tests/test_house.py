@@ -55,6 +55,7 @@ FLOORS: tuple[tuple[int, str, str], ...] = (
     (2, "savefile", "savefile"),
     (2, "codec", "codec"),
     (2, "paths", "paths"),
+    (2, "progress", "progress"),
     # 1 thought
     (1, "kernel", "kernel.*"),
     # 0 words

@@ -58,8 +58,8 @@ class Recorded:
     def warmup(self, symbol: str, bars: int) -> list[Bar]:
         """The last bars before `since`, at most `bars`, without a Gap among them; none where the feed begins at its beginning."""
         kept: deque[Bar] = deque(maxlen=bars)
-        tape = next(tape for tape in self.tapes if symbol in tape.symbols)
-        if not self.since:
+        tape = next((tape for tape in self.tapes if symbol in tape.symbols), None)
+        if tape is None or not self.since:
             return []
         for event in tape.events(self.since - 2 * bars * tape.interval_ms):
             if event.time > self.since:

@@ -66,7 +66,7 @@ class Desk:
     def __init__(self, symbol: str, instrument: Instrument, strategy: Any, settings: Any, *, marks: bool, max_gap_ms: int) -> None:
         self.symbol, self.instrument, self.strategy, self.settings = symbol, instrument, strategy, settings
         self.carries_marks, self.max_gap_ms = marks, max_gap_ms
-        self.unit = instrument.unit
+        self.unit, self.tiers = instrument.unit, ledger.tiers_of(instrument)
         self.params = strategy.params(settings, instrument)
         self.state = strategy.initial(self.params)
         self.orders = Orders(symbol)

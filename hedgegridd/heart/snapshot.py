@@ -6,7 +6,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from hedgegridd.heart.desk import LEGS
-from hedgegridd.kernel import measures
+from hedgegridd.kernel import ledger, measures
 from hedgegridd.model import Snapshot
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def margins(engine: Engine, equity: float) -> tuple[float | None, float | None]:
     for desk in engine.desks.values():
         for leg in LEGS:
             held = desk.held_usdt(leg)
-            maintenance += measures.maint_usdt(held, desk.instrument.maint_margin_pct)
+            maintenance += ledger.leg_maint(held, desk.tiers)
             initial += measures.initial_usdt(held, desk.openers_usdt(leg), desk.instrument.leverage)
     return maintenance / equity, initial / equity
 

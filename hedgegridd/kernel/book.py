@@ -46,13 +46,14 @@ class Refusal(IntEnum):
 class Terms(NamedTuple):
     """What never changes while a symbol trades. Rates are fractions."""
 
-    instrument: Instrument
+    instrument: Instrument  #: without its brackets, whose number would be part of the compiled type
     unit: float
     maker: float
     taker: float
     slippage: float  #: a taker's, of the price
     model: int
-    share: float  #: QUEUE: part of a bar's volume taken to trade at its very extreme, and to lie ahead where no quote shows
+    share: float  #: QUEUE: part of a bar's volume taken to trade at its very extreme, and to lie ahead where quotes show nothing
+    tiers: Array  #: maintenance brackets, see `ledger.tiers_of`
 
 
 class Book(NamedTuple):
@@ -65,7 +66,9 @@ class Book(NamedTuple):
     role: Array
     price: Array
     remaining: Array
-    ahead: Array  #: lots that must trade before it
+    ahead: Array  #: QUEUE: lots that must trade before it; HIDDEN = nobody knows
+    gone: Array  #: QUEUE: lots that a quote lately saw go from ahead of it; trades still to be heard of may have been them
+    gone_at: Array  #: ms of that quote
     since: Array  #: ms it began to rest
     whole: Array  #: a stop: 1 closes its leg, 0 only `remaining`
     edge: Array  #: nearest triggers, see LOW..MARK_HIGH
@@ -80,6 +83,8 @@ class Book(NamedTuple):
 LOW, HIGH, MARK_LOW, MARK_HIGH = 0, 1, 2, 3  # columns of Book.edge: a move reaching one of these may touch something
 BID, ASK, BID_QTY, ASK_QTY, QUOTED, MARKED, VOLUME = 0, 1, 2, 3, 4, 5, 6  # columns of Book.seen; prices 0 = unknown
 FAR = 1 << 60  # a price that no market reaches
+HIDDEN = 1 << 60  # a queue that never comes to its end
+SKEW_MS = 25  # so far apart the exchange's streams of quotes and of trades may run: 24 were seen (tests/research/test_queue_model.py)
 ROWS = 1024
 ENTRY, TAKE_PROFIT, STOP, CLOSE = int(Role.ENTRY), int(Role.TAKE_PROFIT), int(Role.STOP), int(Role.CLOSE)
 
@@ -88,15 +93,17 @@ def new_terms(instrument: Instrument, model: int, slippage_bps: float, share: fl
     """The terms of an instrument; `instrument.unit` is a property, so it is copied into a number."""
     bps = 10_000.0
     return Terms(
-        instrument, instrument.unit, instrument.maker_bps / bps, instrument.taker_bps / bps, slippage_bps / bps, int(model), share
+        instrument._replace(brackets=()), instrument.unit, instrument.maker_bps / bps, instrument.taker_bps / bps, slippage_bps / bps,
+        int(model), share, ledger.tiers_of(instrument),
     )  # fmt: skip
 
 
 def new_book(rows: int = ROWS) -> Book:
     """Nothing resting, nothing seen; room for `rows` orders."""
-    ticket, leg, role, price, remaining, ahead, since, whole = ([0] * rows for _ in range(8))
+    ticket, leg, role, price, remaining, ahead, gone, gone_at, since, whole = ([0] * rows for _ in range(10))
     return Book(
-        [0], ticket, leg, role, price, remaining, ahead, since, whole, [0, FAR, 0, FAR], [0, 0], [0, 0], [0, 0], [0, 0], [0] * 7, [math.nan]
+        [0], ticket, leg, role, price, remaining, ahead, gone, gone_at, since, whole,
+        [0, FAR, 0, FAR], [0, 0], [0, 0], [0, 0], [0, 0], [0] * 7, [math.nan],
     )  # fmt: skip
 
 
@@ -104,12 +111,17 @@ def new_book(rows: int = ROWS) -> Book:
 
 
 def see_price(book: Book, price: int, volume: int) -> None:
-    """The market traded at `price`; the best prices, where no quote tells them. `volume` lots, 0 = unknown."""
+    """The market traded at `price`; the best prices, where no quote tells them. `volume` of a bar, lots; 0 = unknown."""
     if not book.seen[QUOTED]:
         book.seen[BID] = price
         book.seen[ASK] = price
     if not book.seen[MARKED]:
         book.mark[0] = float(price)
+    see_volume(book, volume)
+
+
+def see_volume(book: Book, volume: int) -> None:
+    """What a bar traded, lots: the measure of a queue where no quote shows one. A single trade's quantity measures nothing."""
     book.seen[VOLUME] = volume
 
 
@@ -119,6 +131,30 @@ def see_quote(book: Book, bid: int, bid_qty: int, ask: int, ask_qty: int) -> Non
     book.seen[QUOTED] = 1
     if math.isnan(book.mark[0]):
         book.mark[0] = (bid + ask) / 2.0
+
+
+def step_up(book: Book, terms: Terms, time: int) -> None:
+    """QUEUE, after a quote: ahead of an order lies no more than its level shows, and nothing where it is the best all alone.
+
+    What the quote saw go was cancelled or traded, and if traded, the trade may not have been heard of yet: it shall not count twice.
+    """
+    seen, edge = book.seen, book.edge
+    if terms.model != Model.QUEUE or (seen[BID] > edge[LOW] and seen[ASK] < edge[HIGH]):
+        return
+    for row in range(book.count[0]):
+        if book.ahead[row] == 0:
+            continue
+        side, price = order_side(book.leg[row], book.role[row]), book.price[row]
+        best = seen[BID] if side > 0 else seen[ASK]
+        shown = 0
+        if price == best:
+            shown = seen[BID_QTY] if side > 0 else seen[ASK_QTY]
+        if side * (price - best) < 0 or shown >= book.ahead[row]:
+            continue
+        if time - book.gone_at[row] > SKEW_MS:
+            book.gone[row] = 0
+        book.gone[row] += book.ahead[row] - shown
+        book.gone_at[row], book.ahead[row] = time, shown
 
 
 def see_mark(book: Book, mark: float) -> None:
@@ -228,7 +264,7 @@ def add(book: Book, terms: Terms, ticket: int, leg: int, role: int, price: int, 
     book.ticket[row], book.leg[row], book.role[row], book.price[row] = ticket, leg, role, price
     book.remaining[row] = max(qty, 1) if role == STOP else qty
     book.since[row], book.whole[row] = since, whole
-    book.ahead[row] = _queue_ahead(book, terms, order_side(leg, role), price)
+    _queue_up(book, terms, row, since)
     _count_in(book, terms, row)
 
 
@@ -248,22 +284,29 @@ def remove(book: Book, row: int) -> None:
 def resize(book: Book, terms: Terms, row: int, remaining: int) -> None:
     """Change what is left of an order; one that grows goes to the back of its queue. `tidy` afterwards."""
     if remaining > book.remaining[row]:
-        book.ahead[row] = _queue_ahead(book, terms, order_side(book.leg[row], book.role[row]), book.price[row])
+        _queue_up(book, terms, row, book.gone_at[row])
     book.remaining[row] = remaining
 
 
+def _queue_up(book: Book, terms: Terms, row: int, since: int) -> None:
+    """To the back of the queue. What trades at once was perhaps in the quote already."""
+    ahead = 0
+    if terms.model == Model.QUEUE and book.role[row] != STOP:
+        ahead = _queue_ahead(book, terms, order_side(book.leg[row], book.role[row]), book.price[row])
+    book.ahead[row], book.gone_at[row] = ahead, since
+    book.gone[row] = HIDDEN if book.seen[QUOTED] else 0
+
+
 def _queue_ahead(book: Book, terms: Terms, side: int, price: int) -> int:
-    """Lots ahead of a new order: what the quote shows at its level, none inside the spread, else a share of the last volume."""
-    if terms.model != Model.QUEUE:
-        return 0
+    """Lots ahead of a new order: what the quote shows at its level, and none inside the spread. A level behind the best shows only
+    once it is the best (`step_up`). Without quotes: a share of the last bar's volume, where that is known."""
     if book.seen[QUOTED]:
         best = book.seen[BID] if side > 0 else book.seen[ASK]
         if price == best:
             return int(book.seen[BID_QTY] if side > 0 else book.seen[ASK_QTY])
-        if side * (price - best) > 0:
-            return 0
+        return 0 if side * (price - best) > 0 else HIDDEN
     crowd: int = math.ceil(terms.share * book.seen[VOLUME])
-    return crowd
+    return crowd if crowd > 0 else HIDDEN
 
 
 # --- upkeep -------------------------------------------------------------------------------------------------------------
@@ -308,7 +351,7 @@ def tidy(books: Books, book: Book, terms: Terms, spare: float) -> None:
 def watch(books: Books, book: Book, terms: Terms, spare: float) -> None:
     """Let the liquidation price count among the nearest triggers, rounded towards the market. It only ever draws them nearer:
     where `spare` grew, a later `tidy` draws them back, and until then a move looks closer than it must."""
-    span = ledger.liquidation_span(books, terms.unit, spare, terms.instrument.maint_margin_pct)
+    span = ledger.liquidation_span(books, terms.unit, spare, terms.tiers)
     low = math.ceil(span.low) if span.low > 0.0 else 0
     high = math.floor(span.high) if span.high < FAR else FAR
     edge = book.edge
@@ -320,4 +363,5 @@ def watch(books: Books, book: Book, terms: Terms, spare: float) -> None:
 def _copy(book: Book, row: int, to: int) -> None:
     book.ticket[to], book.leg[to], book.role[to], book.price[to] = book.ticket[row], book.leg[row], book.role[row], book.price[row]
     book.remaining[to], book.ahead[to] = book.remaining[row], book.ahead[row]
+    book.gone[to], book.gone_at[to] = book.gone[row], book.gone_at[row]
     book.since[to], book.whole[to] = book.since[row], book.whole[row]

@@ -18,7 +18,9 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from hedgegridd.model import entry_side
+from hedgegridd.model import Array, Instrument, entry_side
+
+TIER = 3  #: numbers of a bracket in a flat list of tiers: floor, percent, cum
 
 
 class Books(NamedTuple):
@@ -129,9 +131,28 @@ def initial_margin(books: Books, unit: float, mark: float, leverage: float) -> f
     return notional(books.long_qty + books.short_qty, unit, mark) / leverage
 
 
-def maint_margin(books: Books, unit: float, mark: float, maint_margin_pct: float) -> float:
-    """Maintenance margin of both legs, USDT (first bracket, see `Instrument.maint_margin_pct`)."""
-    return notional(books.long_qty + books.short_qty, unit, mark) * (maint_margin_pct / 100.0)
+def tiers_of(instrument: Instrument) -> Array:
+    """An instrument's maintenance brackets one after the other, at least one: a list becomes an array of any length where it is
+    compiled, and so the same code serves all."""
+    if not instrument.brackets:
+        return [0.0, instrument.maint_margin_pct, 0.0]
+    return [float(cell) for bracket in instrument.brackets for cell in bracket]
+
+
+def leg_maint(usdt: float, tiers: Array) -> float:
+    """Maintenance margin of a leg worth `usdt`, USDT. In hedge mode each leg is in a bracket of its own."""
+    at = 0
+    while at + TIER < len(tiers) and usdt >= tiers[at + TIER]:
+        at += TIER
+    margin: float = usdt * tiers[at + 1] / 100 - tiers[at + 2]
+    return margin
+
+
+def maint_margin(books: Books, unit: float, mark: float, tiers: Array) -> float:
+    """Maintenance margin of both legs, USDT. With one bracket they need not be told apart."""
+    if len(tiers) == TIER:
+        return notional(books.long_qty + books.short_qty, unit, mark) * (tiers[1] / 100.0)
+    return leg_maint(notional(books.long_qty, unit, mark), tiers) + leg_maint(notional(books.short_qty, unit, mark), tiers)
 
 
 def liquidated(account_equity: float, account_maint: float) -> bool:
@@ -139,19 +160,47 @@ def liquidated(account_equity: float, account_maint: float) -> bool:
     return account_maint > 0.0 and account_equity <= account_maint
 
 
-def liquidation_span(books: Books, unit: float, spare: float, maint_margin_pct: float) -> Span:
+def liquidation_span(books: Books, unit: float, spare: float, tiers: Array) -> Span:
     """Where this symbol's price (ticks) kills the account, all else standing still.
 
     `spare` = start + transfers + what all other symbols add: sum of (net + unrealized - maintenance margin), USDT.
-    Equity less maintenance is linear in the price, slope x price + rest, so at most one side is finite; -inf / inf elsewhere.
+    With one bracket equity less maintenance is linear in the price, slope x price + rest, so at most one side is finite.
     """
-    lots = books.long_qty + books.short_qty
-    if lots == 0:
+    if books.long_qty + books.short_qty == 0:
         return Span(-math.inf, math.inf)
-    slope = unit * (books.long_qty - books.short_qty) - maint_margin(books, unit, 1.0, maint_margin_pct)
     rest = spare + net(books) + unrealized(books, unit, 0.0)
+    if len(tiers) > TIER:
+        return _span_in_brackets(unit * books.long_qty, unit * books.short_qty, rest, tiers)
+    slope = unit * (books.long_qty - books.short_qty) - maint_margin(books, unit, 1.0, tiers)
     if slope > 0.0:
         return Span(-rest / slope, math.inf)
     if slope < 0.0:
         return Span(-math.inf, -rest / slope)
     return Span(-math.inf, math.inf if rest > 0.0 else 0.0)
+
+
+def _span_in_brackets(long: float, short: float, rest: float, tiers: Array) -> Span:
+    """The same where legs worth `long` and `short` USDT per tick of the price pass through brackets on its way up from nothing.
+
+    Rates only rise, so equity less maintenance is a chain of lines each of which falls off the one before: it is the least of them,
+    and is positive where all are. So both sides may be finite, and where they cross there is no price to live at.
+    """
+    low, high, end = -math.inf, math.inf, len(tiers)
+    at, to = 0, 0  # brackets of the long and of the short leg
+    while True:
+        slope = long - short - (long * tiers[at + 1] + short * tiers[to + 1]) / 100.0
+        level = rest + tiers[at + 2] + tiers[to + 2]
+        if slope > 0.0:
+            low = max(low, -level / slope)
+        elif slope < 0.0:
+            high = min(high, -level / slope)
+        elif level <= 0.0:
+            high = min(high, 0.0)
+        long_next = tiers[at + TIER] / long if long > 0.0 and at + TIER < end else math.inf
+        short_next = tiers[to + TIER] / short if short > 0.0 and to + TIER < end else math.inf
+        if long_next == math.inf and short_next == math.inf:
+            return Span(low, high)
+        if long_next <= short_next:
+            at += TIER
+        if short_next <= long_next:
+            to += TIER

@@ -5,7 +5,9 @@ held, and never fills an order against prices from before it rested. What rests,
 
 Limit orders are post-only and always fill at their own price, also where the market jumps past it: never better. Three models
 say when: TOUCH, the price reaches the limit; THROUGH, it goes at least one tick beyond; QUEUE, what lay ahead at the level must
-trade first, and no more fills than traded (volume 0 = unknown: then only a price beyond the level fills, and fills whole).
+trade first, and no more fills than traded (volume 0 = unknown: then only a price beyond the level fills, and fills whole). What was
+cancelled ahead counts only as far as a quote proves it. Against recordings of the exchange (tests/research/test_queue_model.py)
+QUEUE fills no order too early where quotes and trades arrive, THROUGH none on any data, and TOUCH four of five at the best price.
 A stop triggers on the mark price where marks arrive, else on trades and bars. It fills as a taker at its trigger, or at the open
 of a move that begins beyond it, less slippage; slippage is the only thing that may lead outside a bar's range.
 
@@ -28,6 +30,7 @@ from hedgegridd.kernel.book import (
     FAR,
     MARKED,
     ROWS,
+    SKEW_MS,
     STOP,
     TAKE_PROFIT,
     Book,
@@ -227,6 +230,10 @@ def _queued(book: Book, move: Move, row: int, side: int, beyond: bool, wanted: i
         book.ahead[row] = 0
     else:
         here = math.floor(traded * move.at_level)
+        if book.gone[row] > 0 and move.begun - book.gone_at[row] <= SKEW_MS:
+            known = min(book.gone[row], here)  # a quote has told of these
+            book.gone[row] -= known
+            here -= known
         eaten = min(book.ahead[row], here)
         book.ahead[row] -= eaten
         traded = here - eaten
@@ -254,7 +261,7 @@ def _forced(books: Books, book: Book, terms: Terms, spare: float, move: Move, ta
         down = entry_side(leg)
         stop = _nearest_stop(book, move, leg)
         while True:
-            span = ledger.liquidation_span(books, terms.unit, spare, terms.instrument.maint_margin_pct)
+            span = ledger.liquidation_span(books, terms.unit, spare, terms.tiers)
             death = span.low if down > 0 else span.high
             dead = down * (death - (move.low if down > 0 else move.high)) >= 0.0
             if dead and (stop < 0 or down * (death - book.price[stop]) > 0.0):

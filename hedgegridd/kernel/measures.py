@@ -51,11 +51,6 @@ def stop_distance_usdt(price: int, stop: int, qty: int, unit: float) -> float:
     return abs(price - stop) * qty * unit
 
 
-def maint_usdt(held: float, maint_margin_pct: float) -> float:
-    """Maintenance margin of a notional."""
-    return held * maint_margin_pct / 100
-
-
 def initial_usdt(held: float, openers: float, leverage: float) -> float:
     """Initial margin that a leg and its openers bind."""
     return (held + openers) / leverage

@@ -130,8 +130,9 @@ def test_bound_margin_counts_both_legs_and_resting_entries() -> None:
 
 
 @pytest.mark.parametrize(
-    ("quote", "price", "ahead"), [(None, 990, 20), ((995, 7, 1005, 9), 995, 7), ((995, 7, 1005, 9), 996, 0), ((995, 7, 1005, 9), 990, 20)]
-)  # fmt: skip
+    ("quote", "price", "ahead"),
+    [(None, 990, 20), ((995, 7, 1005, 9), 995, 7), ((995, 7, 1005, 9), 996, 0), ((995, 7, 1005, 9), 990, rest.HIDDEN)],
+)
 def test_queue_ahead(quote: tuple[int, int, int, int] | None, price: int, ahead: int) -> None:
     book = shown(1000, volume=200)
     if quote:
@@ -145,6 +146,43 @@ def test_queue_ahead(quote: tuple[int, int, int, int] | None, price: int, ahead:
     assert book.ahead[0] == ahead
 
 
+def test_without_a_quote_and_a_volume_nobody_knows_the_queue() -> None:
+    book = shown(1000)
+    rest.add(book, terms(Model.QUEUE), 1, L, Role.ENTRY, 990, 5, 0, 1)
+    assert book.ahead[0] == rest.HIDDEN
+    rest.see_volume(book, 51)
+    rest.add(book, terms(Model.QUEUE), 2, L, Role.ENTRY, 990, 5, 0, 1)
+    assert book.ahead[1] == 6  # a tenth, rounded against us
+
+
+def test_a_quote_shows_the_most_that_can_be_ahead() -> None:
+    some, book = terms(Model.QUEUE), shown(1000)
+    rest.see_quote(book, 995, 40, 1005, 9)
+    for ticket, (leg, price) in enumerate(((L, 995), (L, 990), (S, 1005), (S, 1010)), 1):
+        rest.add(book, some, ticket, leg, Role.ENTRY, price, 5, 1_000, 1)
+    steps = (
+        ((995, 30, 1005, 50), [30, rest.HIDDEN, 9, rest.HIDDEN]),  # what joins a level joins behind
+        ((995, 60, 1010, 8), [30, rest.HIDDEN, 0, 8]),  # a level behind the best shows once it is the best, one before it is empty
+        ((990, 12, 1010, 9), [0, 12, 0, 8]),
+        ((980, 3, 1020, 3), [0, 0, 0, 0]),
+    )
+    for time, (quote, ahead) in enumerate(steps, 1_100):
+        rest.see_quote(book, *quote)
+        rest.step_up(book, some, time)
+        assert book.ahead[:4] == ahead, quote
+    for other in (Model.TOUCH, Model.THROUGH):
+        rest.step_up(book, terms(other), 2_000)
+    assert book.gone_at[:4] == [1_102, 1_103, 1_101, 1_103]
+
+
+def test_a_stop_queues_nowhere() -> None:
+    some, book = terms(Model.QUEUE), shown(1000)
+    rest.add(book, some, 1, L, Role.STOP, 990, 5, 0, 1)
+    rest.see_quote(book, 990, 5, 991, 5)
+    rest.step_up(book, some, 1)
+    assert (book.ahead[0], book.gone[0], book.gone_at[0]) == (0, 0, 0)
+
+
 def test_tidy_drops_the_dead_and_keeps_the_order() -> None:
     book = shown()
     for ticket in (1, 2, 3, 4):
@@ -153,7 +191,7 @@ def test_tidy_drops_the_dead_and_keeps_the_order() -> None:
     rest.remove(book, rest.row_of(book, 4))
     rest.tidy(ledger.new_books(), book, terms(), 1000.0)
     assert book.ticket[: book.count[0]] == [1, 3]
-    assert book.since[: book.count[0]] == [1, 3]
+    assert book.since[: book.count[0]] == book.gone_at[: book.count[0]] == [1, 3]
     assert book.edge[rest.LOW] == 900_003
     assert rest.row_of(book, 4) == -1
 

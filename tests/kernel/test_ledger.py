@@ -50,7 +50,7 @@ def test_funding_is_signed_by_leg_and_equal_legs_net_to_nothing() -> None:
 
 
 def test_an_empty_account_cannot_be_liquidated() -> None:
-    assert ledger.liquidation_span(ledger.new_books(), UNIT, -5.0, 0.4) == (-math.inf, math.inf)
+    assert ledger.liquidation_span(ledger.new_books(), UNIT, -5.0, [0.0, 0.4, 0.0]) == (-math.inf, math.inf)
     assert not ledger.liquidated(-1.0, 0.0)
     assert ledger.liquidated(1.0, 1.0)
 
@@ -106,11 +106,12 @@ def test_identity_after_any_sequence(acts: list[tuple[str, Leg, int, int, float]
 @settings(max_examples=150)
 def test_the_span_is_where_equity_meets_maintenance(lq: int, le: int, sq: int, se: int, spare: float, pct: float) -> None:
     books = ledger.Books(lq, float(le) if lq else 0.0, sq, float(se) if sq else 0.0, 0.0, 0.0, 0.0)
-    span = ledger.liquidation_span(books, UNIT, spare, pct)
+    tiers = [0.0, pct, 0.0]
+    span = ledger.liquidation_span(books, UNIT, spare, tiers)
     assert span.low == -math.inf or span.high == math.inf
     for price in (200.0, 700.0, 1000.0, 1300.0, 3000.0):
         equity = spare + ledger.unrealized(books, UNIT, price)
-        need = ledger.maint_margin(books, UNIT, price, pct)
+        need = ledger.maint_margin(books, UNIT, price, tiers)
         if abs(equity - need) > 1e-6:
             assert ledger.liquidated(equity, need) == (lq + sq > 0 and (price <= span.low or price >= span.high))
 

@@ -216,8 +216,13 @@ def test_a_mark_exactly_at_the_trigger_triggers() -> None:
 # --- queue --------------------------------------------------------------------------------------------------------------
 
 
-def trade(floor: Floor, price: int, qty: int, buyer_is_maker: bool = True) -> list[int]:
-    return [row.qty for row in floor.move(matching.trade_move(0, price, qty, buyer_is_maker))]
+def trade(floor: Floor, price: int, qty: int, buyer_is_maker: bool = True, time: int = 1_000) -> list[int]:
+    return [row.qty for row in floor.move(matching.trade_move(time, price, qty, buyer_is_maker))]
+
+
+def quote(floor: Floor, time: int, bid: int, bid_qty: int, ask: int = 1010, ask_qty: int = 5) -> None:
+    rest.see_quote(floor.book, bid, bid_qty, ask, ask_qty)
+    rest.step_up(floor.book, floor.terms, time)
 
 
 def test_the_queue_ahead_must_trade_first_and_fills_are_partial() -> None:
@@ -231,6 +236,33 @@ def test_the_queue_ahead_must_trade_first_and_fills_are_partial() -> None:
     assert trade(floor, 989, 100) == [3]
 
 
+def test_what_a_quote_saw_go_does_not_count_again_as_a_trade() -> None:
+    """25 lots ahead; a quote shows 10: 15 were cancelled or traded. Trades heard right after it are those, later ones are not."""
+    for late, filled in ((0, []), (25, []), (26, [2])):
+        floor = Floor(Model.QUEUE)
+        quote(floor, 900, 990, 25)
+        floor.add(L, E, 990, 10, since=900)
+        quote(floor, 1_000, 990, 10)
+        assert trade(floor, 990, 12, time=1_000 + late) == filled
+    assert trade(floor, 990, 5, time=2_000) == [5]
+
+
+def test_trades_in_the_moment_of_the_placing_may_be_in_the_quote_already() -> None:
+    for late, filled in ((0, []), (25, []), (26, [2])):
+        floor = Floor(Model.QUEUE)
+        quote(floor, 900, 990, 25)
+        floor.add(L, E, 990, 10, since=1_000)
+        assert trade(floor, 990, 27, time=1_000 + late) == filled
+    assert trade(floor, 989, 50, time=1_026) == [8]  # beyond its price there is no doubt
+
+
+def test_a_queue_that_nobody_knows_never_comes_to_its_end() -> None:
+    floor = Floor(Model.QUEUE)
+    floor.add(L, E, 990, 10)
+    assert trade(floor, 990, 10**9) == []
+    assert trade(floor, 989, 4) == [4]
+
+
 def test_two_orders_share_what_traded() -> None:
     floor = Floor(Model.QUEUE)
     floor.add(L, E, 991, 10)
@@ -240,18 +272,20 @@ def test_two_orders_share_what_traded() -> None:
 
 def test_a_bar_gives_half_its_volume_beyond_a_level_and_a_share_of_that_at_it() -> None:
     floor = Floor(Model.QUEUE)
+    rest.see_volume(floor.book, 10)
     floor.add(L, E, 990, 100)
-    assert [row.qty for row in floor.bar(990, 1000, volume=400)] == [20]
+    assert [row.qty for row in floor.bar(990, 1000, volume=400)] == [19]  # one lot, a tenth of the last bar, lay ahead
     assert [row.qty for row in floor.bar(989, 1000, volume=100)] == [50]
     assert floor.bar(990, 1000, volume=0) == []  # volume unknown
-    assert [row.qty for row in floor.bar(989, 1000, volume=0)] == [30]
+    assert [row.qty for row in floor.bar(989, 1000, volume=0)] == [31]
 
 
 def test_an_entry_at_the_extreme_beyond_a_stop_takes_its_queue_once() -> None:
     floor = Floor(Model.QUEUE, books=held(long=10))
     floor.add(L, P, 995)
+    rest.see_volume(floor.book, 10)
     floor.add(L, E, 990, 100)
-    assert [row.qty for row in floor.bar(990, 1000, volume=400) if row.kind == Kind.FILL] == [10, 20]
+    assert [row.qty for row in floor.bar(990, 1000, volume=400) if row.kind == Kind.FILL] == [10, 19]
 
 
 # --- market closes ------------------------------------------------------------------------------------------------------
@@ -277,7 +311,7 @@ def test_liquidation_ends_everything_on_the_symbol() -> None:
     floor = Floor(books=held(long=100, short=10), spare=50.0)
     floor.add(L, E, 100)
     floor.add(L, T, 2000)
-    span = ledger.liquidation_span(floor.books, floor.terms.unit, 50.0, 0.4)
+    span = ledger.liquidation_span(floor.books, floor.terms.unit, 50.0, floor.terms.tiers)
     assert 900 < span.low < 1000
     assert floor.bar(math.floor(span.low) + 1, 1001) == []
     rows = floor.bar(800, 1001)
@@ -297,7 +331,7 @@ def test_a_stop_nearer_than_liquidation_saves_the_account() -> None:
 
 def test_a_short_account_dies_upwards_on_the_mark() -> None:
     floor = Floor(books=held(short=100), spare=50.0)
-    span = ledger.liquidation_span(floor.books, floor.terms.unit, 50.0, 0.4)
+    span = ledger.liquidation_span(floor.books, floor.terms.unit, 50.0, floor.terms.tiers)
     assert floor.mark(span.high - 1.5) == []
     assert [row.kind for row in floor.mark(span.high + 2.0)] == [Kind.LIQUIDATION]
 

@@ -61,11 +61,14 @@ UNIT = BTC.unit
 class Desk:
     """A paper exchange and everything it said."""
 
-    def __init__(self, *symbols: str, balance: float = 10_000.0, model: str = "touch", slippage: float = 0.0, share: float = 10.0) -> None:
+    def __init__(self, *symbols: str, balance: float = 10_000.0, model: str = "touch", slippage: float = 0.0, share: float = 10.0,
+                 latency: float = 0.0) -> None:  # fmt: skip
         self.told: list[Any] = []
         self.exchange = paper.PaperExchange()
         self.instruments = dict.fromkeys(symbols or ("BTC",), BTC)
-        self.settings = SimpleNamespace(starting_balance_usdt=balance, fill_model=model, slippage_bps=slippage, queue_share_pct=share)
+        self.settings = SimpleNamespace(
+            starting_balance_usdt=balance, fill_model=model, slippage_bps=slippage, queue_share_pct=share, latency_ms=latency
+        )
         self.exchange.start(self.told.append, self.instruments, self.settings)
         self.minute = 0
 
@@ -248,6 +251,22 @@ def test_partial_fills_in_the_queue_model_have_ids_of_their_own() -> None:
     assert [(fill.qty, fill.trade_id) for fill in desk.take()] == [(30, "p-a-30"), (50, "p-a-80"), (20, "p-a-100")]
 
 
+def test_in_the_queue_model_quotes_shorten_the_queue_and_bars_measure_it_where_there_are_none() -> None:
+    desk = Desk(model="queue")
+    desk.exchange.market(Quote("BTC", 1_000, 9_999, 80, 10_001, 80))
+    desk.place(order("a", L, E, 9_999, 100))
+    desk.exchange.market(Quote("BTC", 1_100, 9_999, 30, 10_001, 80))
+    desk.exchange.market(Trade("BTC", 1_200, 9_999, 35, True))
+    assert [fill.qty for fill in desk.take()] == [5]
+    for volume, filled in ((0, []), (200, [15])):
+        desk = Desk(model="queue")
+        desk.exchange.market(Trade("BTC", MIN - 1, 10_000, 5, True))
+        desk.bar(10_000, 10_000, 10_000, volume=volume)
+        desk.place(order("a", L, E, 9_999, 100))
+        desk.exchange.market(Trade("BTC", MIN + 100, 9_999, 35, True))
+        assert [fill.qty for fill in desk.take()] == filled
+
+
 def test_quotes_fill_too() -> None:
     desk = Desk()
     desk.exchange.market(Quote("BTC", 1, 9_999, 1, 10_001, 1))
@@ -256,6 +275,81 @@ def test_quotes_fill_too() -> None:
     assert [event.client_id for event in desk.take()] == ["a"]
     desk.exchange.market(Quote("BTC", 3, 0, 0, 10_005, 1))  # one side empty tells nothing
     assert desk.take() == []
+
+
+# --- latency ------------------------------------------------------------------------------------------------------------
+
+
+def test_with_latency_an_order_misses_the_bar_that_opens_just_now() -> None:
+    for latency, bar in ((0.0, 2), (0.5, 3), (60_000.0, 3), (60_000.5, 4)):
+        desk = Desk(latency=latency)
+        desk.bar(10_000, 10_000, 10_000)
+        assert desk.place(order("a", L, E, 9_900, 100)) == [Accepted("a", "p-a", MIN)]  # the answer is not late
+        told = [event for _ in range(4) for event in desk.bar(9_000, 10_000, 10_000)]
+        assert [(event.client_id, event.time) for event in told] == [("a", bar * MIN)], latency
+
+
+def test_with_latency_trades_quotes_and_marks_on_the_way_are_missed() -> None:
+    desk = Desk(latency=50.0)
+    desk.exchange.market(Quote("BTC", 1_000, 9_999, 1, 10_001, 1))
+    desk.place(order("a", L, E, 9_990, 100), order("b", S, E, 10_010, 100))
+    desk.exchange.market(Trade("BTC", 1_049, 9_990, 5, True))
+    desk.exchange.market(Quote("BTC", 1_049, 10_010, 1, 10_011, 1))
+    assert desk.take() == []
+    desk.exchange.market(Trade("BTC", 1_050, 9_990, 5, True))
+    desk.exchange.market(Quote("BTC", 1_050, 10_010, 1, 10_011, 1))
+    assert [(event.client_id, event.time) for event in desk.take()] == [("a", 1_050), ("b", 1_050)]
+
+
+def test_with_latency_a_stop_is_late_and_fills_where_it_finds_the_market() -> None:
+    desk = Desk(latency=50.0)
+    desk.exchange.restore(Report(0, 10_000.0, (Held("BTC", 0, 100, 10_000.0),), ()))
+    desk.bar(10_000, 10_000, 10_000)
+    desk.place(order("stop", L, P, 9_900, 100))
+    assert desk.bar(9_000, 10_000, 9_950) == []
+    fill, over = desk.bar(9_400, 9_600, 9_500, opened=9_600)
+    assert (fill.client_id, fill.price, fill.maker) == ("stop", 9_600, False) and isinstance(over, Cancelled)
+
+
+def test_with_latency_a_stop_on_marks_is_late_too() -> None:
+    desk = Desk(latency=50.0)
+    desk.exchange.restore(Report(0, 10_000.0, (Held("BTC", 0, 100, 10_000.0),), ()))
+    desk.exchange.market(Mark("BTC", 1_000, 10_000.0))
+    desk.place(order("stop", L, P, 9_900, 100))
+    desk.exchange.market(Mark("BTC", 1_049, 9_800.0))
+    assert desk.take() == []
+    desk.exchange.market(Mark("BTC", 1_050, 9_700.0))
+    assert [event.price for event in desk.take() if isinstance(event, Fill)] == [9_700]
+
+
+def test_latency_delays_neither_cancels_nor_amends_nor_market_closes() -> None:
+    desk = Desk(latency=60_000.0)
+    desk.exchange.restore(Report(MIN, 10_000.0, (Held("BTC", 0, 100, 10_000.0),), ()))
+    desk.minute = 1
+    desk.bar(10_000, 10_000, 10_000)
+    doomed = order("a", L, E, 9_900, 100)
+    desk.place(doomed)
+    desk.exchange.amend("a", 50)
+    desk.exchange.cancel([doomed])
+    assert desk.take() == [Amended("a", 2 * MIN, 50), Cancelled("a", 2 * MIN, "cancelled")]
+    accepted, fill = desk.place(order("out", L, C, 0, 100))
+    assert isinstance(accepted, Accepted) and (fill.time, fill.qty) == (2 * MIN, 100)
+
+
+def test_what_is_left_of_an_orders_way_outlives_a_restart() -> None:
+    """The report names the time of placing, as the heart's journal does; the rest of the way is reckoned from it."""
+    desk = Desk(latency=50.0)
+    desk.exchange.market(Trade("BTC", 1_000, 10_000, 5, True))
+    desk.place(order("a", L, E, 9_990, 100))
+    report = desk.report()
+    assert [one.time for one in report.orders] == [1_000]
+    second = Desk(latency=50.0)
+    second.exchange.restore(report, [Trade("BTC", 1_000, 10_000, 5, True)])
+    for one in (desk, second):
+        one.exchange.market(Trade("BTC", 1_049, 9_990, 5, True))
+        assert one.take() == []
+        one.exchange.market(Trade("BTC", 1_050, 9_990, 5, True))
+        assert [event.time for event in one.take()] == [1_050]
 
 
 # --- amend and cancel ---------------------------------------------------------------------------------------------------
@@ -407,15 +501,20 @@ class Trader:
 
 
 lives = st.tuples(
-    st.integers(0, 10_000), st.sampled_from(["touch", "trade_through", "queue"]), st.booleans(), st.sampled_from([200.0, 1e5])
+    st.integers(0, 10_000),
+    st.sampled_from(["touch", "trade_through", "queue"]),
+    st.booleans(),
+    st.sampled_from([200.0, 1e5]),
+    st.sampled_from([0.0, 0.0, 40.5, 45_000.0]),
 )
+Life = tuple[int, str, bool, float, float]
 
 
 @given(lives)
 @settings(max_examples=25, deadline=None)
-def test_money_adds_up_and_equal_lives_are_equal(life: tuple[int, str, bool, float]) -> None:
-    seed, model, marks, balance = life
-    traders = [Trader(Desk("BTC", "ETH", balance=balance, model=model, slippage=3.0), seed) for _ in range(2)]
+def test_money_adds_up_and_equal_lives_are_equal(life: Life) -> None:
+    seed, model, marks, balance, latency = life
+    traders = [Trader(Desk("BTC", "ETH", balance=balance, model=model, slippage=3.0, latency=latency), seed) for _ in range(2)]
     for trader in traders:
         for event in weather(seed, 60, marks):
             trader.see(event)
@@ -442,16 +541,16 @@ def test_money_adds_up_and_equal_lives_are_equal(life: tuple[int, str, bool, flo
 
 @given(lives, st.integers(1, 170))
 @settings(max_examples=40, deadline=None)
-def test_a_restart_changes_nothing(life: tuple[int, str, bool, float], cut: int) -> None:
+def test_a_restart_changes_nothing(life: Life, cut: int) -> None:
     """An account taken up from its report says from then on what the uninterrupted one says, ids included."""
-    seed, model, marks, balance = life
+    seed, model, marks, balance, latency = life
     model = "touch" if model == "queue" else model  # a place in a queue is the one thing a restart loses
     path = list(weather(seed, 60, marks))
-    whole = Trader(Desk("BTC", "ETH", balance=balance, model=model, slippage=3.0), seed)
+    whole = Trader(Desk("BTC", "ETH", balance=balance, model=model, slippage=3.0, latency=latency), seed)
     for event in path[:cut]:
         whole.see(event)
     report = whole.desk.report()
-    second = Desk("BTC", "ETH", balance=1.0, model=model, slippage=3.0)
+    second = Desk("BTC", "ETH", balance=1.0, model=model, slippage=3.0, latency=latency)
     seen = [event for event in path[:cut] if not isinstance(event, Funding)][-6:]
     second.exchange.restore(report, seen)
     assert second.take() == [] and second.report().orders == report.orders and second.report().held == report.held

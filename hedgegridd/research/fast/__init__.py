@@ -1,0 +1,1 @@
+"""The fast engine: the heart of one symbol on paper, in numbers that a compiler understands."""

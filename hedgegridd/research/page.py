@@ -1,0 +1,217 @@
+"""The page of a backtest's report as HTML: `report.data` in, one self-contained text out.
+
+Its one law: nothing on the page can reach out, and nothing from a file can act. Style and script stand in the page, a content
+security policy names them by their hashes and forbids all else, and every text passes `text` or is JSON without a `<`. Tables are
+plain HTML that needs no script; charts are drawn by `report.js` from the JSON. It reads no artefact and computes no result.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from hedgegridd.research.pagetables import metrics, models, positions, trips
+from hedgegridd.research.wording import DASH, duration, known, moment, money, number, seconds_of, text, tone
+
+HERE = Path(__file__).resolve().parent
+
+Data = dict[str, Any]
+
+HOW = "Drag to zoom, shift-drag to move, double-click for the whole run; on the keyboard: arrows, + and −, Escape. All times are UTC."
+NO_SCRIPT = "The charts are drawn by a script in this file, which your browser does not run. The tables need none."
+
+
+def page(data: Data) -> str:
+    """The whole file."""
+    style, script = (HERE / "report.css").read_text("utf-8"), (HERE / "report.js").read_text("utf-8")
+    policy = f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; base-uri 'none'; form-action 'none'"
+    sections = [(name, title, make(data)) for name, title, make in SECTIONS]
+    there = [(name, title, body) for name, title, body in sections if body]
+    links = "".join(f'<a href="#{name}">{title}</a>' for name, title, _ in there)
+    body = "\n".join(f'<section id="{name}"><h2>{title}</h2>\n{body}</section>' for name, title, body in there)
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta name="referrer" content="no-referrer">
+<title>{text(_title(data))} {DASH} hedgegridd</title>
+<style>{style}</style>
+</head>
+<body>
+<main>
+{_header(data, links)}
+{body}
+{_footer(data)}
+</main>
+<div id="zoom" role="status" hidden><span></span><button type="button">Whole run</button></div>
+<script type="application/json" id="chart-data">{embedded(data["charts"])}</script>
+<script>{script}</script>
+</body>
+</html>
+"""
+
+
+def embedded(value: Any) -> str:
+    """JSON that may stand in a script element: no text in it can end the element or begin a comment."""
+    plain = json.dumps(value, separators=(",", ":"), allow_nan=False)
+    return plain.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _hash(source: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()
+
+
+# --- header ---------------------------------------------------------------------------------------------------------------
+
+
+def _title(data: Data) -> str:
+    symbols = ", ".join(str(symbol) for symbol in data["summary"]["symbols"])
+    return f"Backtest of {symbols}" if symbols else "Backtest"
+
+
+def _header(data: Data, links: str) -> str:
+    summary = data["summary"]
+    start, end = summary.get("start"), summary.get("end")
+    when = f"{moment(start)} {DASH} {moment(end)} UTC" if start and end else ""
+    facts = [when, *_facts(summary)]
+    said = '<span class="dot">·</span>'.join(f"<span>{text(fact)}</span>" for fact in facts if fact)
+    return f"""<header>
+<p class="brand">hedgegridd {text(summary.get("version") or "")}</p>
+<h1>{text(_title(data))}</h1>
+<p class="facts">{said}</p>
+<p class="lede">{_lede(data)}</p>
+{_switch(summary["kill_switch"])}
+<div class="tiles">{"".join(_tile(data["verdict"], *row) for row in TILES)}</div>
+<nav>{links}</nav>
+</header>"""
+
+
+def _facts(summary: Data) -> list[str]:
+    facts: list[tuple[str, str, Callable[[Any], str]]] = [
+        ("interval", "{} bars", str),
+        ("bars", "{} bars seen", number),
+        ("orders", "{} orders", number),
+        ("fills", "{} fills", number),
+        ("engine", "{} engine", str),
+        ("data", "from {}", str),
+    ]
+    return [said.format(say(summary[name])) for name, said, say in facts if summary.get(name) not in (None, "")]
+
+
+def _lede(data: Data) -> str:
+    """The verdict in one sentence."""
+    summary, verdict = data["summary"], data["verdict"]
+    pnl, before = verdict["pnl_usdt"], known(summary.get("equity_start_usdt"))
+    start, end = seconds_of(summary.get("start")), seconds_of(summary.get("end"))
+    if pnl is None:
+        return ""
+    said = f"{'Made' if pnl >= 0 else 'Lost'} <b>{money(abs(pnl))} USDT</b>"
+    said += f" on {money(before)} USDT" if before is not None else ""
+    said += f" in {_days(end - start)}" if start is not None and end is not None else ""
+    if verdict["max_drawdown_pct"] is not None:
+        said += f"; at worst equity lay {number(verdict['max_drawdown_pct'], 2)} % below its peak"
+    return said + "."
+
+
+def _days(seconds: float) -> str:
+    return f"{number(seconds / 86_400, 0)} days" if seconds >= 2 * 86_400 else duration(seconds)
+
+
+#: Of the header: its name, where it is, its unit, is good above zero.
+TILES = (
+    ("PnL", "pnl_usdt", "USDT", True),
+    ("Return", "return_pct", "%", True),
+    ("Max drawdown", "max_drawdown_pct", "%", False),
+    ("Sharpe ratio", "sharpe_ratio", "", False),
+    ("Trades", "total_trades", "", False),
+    ("Fees paid", "fees_usdt", "USDT", False),
+    ("Funding paid", "funding_usdt", "USDT", False),
+    ("Breaker trips", "breaker_trips", "", False),
+)
+
+
+def _tile(verdict: Data, name: str, key: str, unit: str, judged: bool) -> str:
+    value = verdict[key]
+    said = number(value, 2 if unit or key == "sharpe_ratio" else None, sign=judged)
+    return f'<div class="tile"><span>{name}{f"<i>{unit}</i>" if unit else ""}</span><b{tone(value if judged else None)}>{said}</b></div>'
+
+
+def _switch(switch: Data) -> str:
+    if not switch.get("active"):
+        return ""
+    said = f"Kill switch active at the end: {switch.get('level') or 'level not known'}"
+    said += f", {switch['phase']}" if switch.get("phase") else ""
+    said += f", since {moment(switch['since'])} UTC" if switch.get("since") else ""
+    return f'<p class="banner"><b>{text(said)}.</b> {text(switch.get("reason") or "")}</p>'
+
+
+# --- charts ---------------------------------------------------------------------------------------------------------------
+
+
+def _charts(data: Data) -> str:
+    symbols = [one["symbol"] for one in data["charts"].get("symbols", [])]
+    if not symbols:
+        return _list(data["left_out"], "small")
+    several = len(symbols) > 1
+
+    def each(kind: str, title: str, unit: str) -> list[str]:
+        titles = [f"{symbol} {title.lower()}" if several else title for symbol in symbols]
+        return [_chart(kind, text(said), unit, at) for at, said in enumerate(titles)]
+
+    drawn = [
+        *each("price", "Price", "USDT"),
+        _chart("equity", "Equity", "USDT"),
+        _chart("drawdown", "Drawdown", "% of the peak"),
+        *each("held", "Inventory", "coins"),
+        _chart("rate", "Funding rate", "bps"),
+        _chart("funding", "Funding paid", "USDT, cumulative"),
+    ]
+    return f"""<p class="small how">{HOW}</p>
+<noscript><p class="banner">{NO_SCRIPT}</p></noscript>
+{"".join(drawn)}{_list(data["left_out"], "small")}"""
+
+
+def _chart(kind: str, title: str, unit: str, symbol: int = 0) -> str:
+    return f"""<figure class="chart" data-kind="{kind}" data-symbol="{symbol}">
+<figcaption><h3>{title} <i>{unit}</i></h3><div class="legend"></div></figcaption>
+<div class="read"></div><div class="plot" tabindex="0" role="img" aria-label="{title}"></div>
+</figure>
+"""
+
+
+def _list(lines: Iterable[Any], kind: str = "") -> str:
+    shown = "".join(f"<li>{text(line)}</li>" for line in lines)
+    return f'<ul class="{kind}">{shown}</ul>\n' if shown else ""
+
+
+# --- notes ---------------------------------------------------------------------------------------------------------------
+
+
+def _notes(data: Data) -> str:
+    return _list(data["summary"]["notes"])
+
+
+def _footer(data: Data) -> str:
+    made, summary = data["made_of"], data["summary"]
+    said = [f"{name} {version}" for name, version in made["versions"].items()]
+    prints = [("config.toml", made["config_sha256"]), ("fills.csv", summary.get("fills_sha256"))]
+    said += [f"{name} sha256 {str(value)[:16]}…" for name, value in prints if value]
+    shown = '<span class="dot">·</span>'.join(f"<span>{text(one)}</span>" for one in said)
+    return f"<footer>{shown}</footer>"
+
+
+SECTIONS: tuple[tuple[str, str, Callable[[Data], str]], ...] = (
+    ("charts", "The run", _charts),
+    ("trips", "Breaker trips", trips),
+    ("models", "How much of the profit is an assumption", models),
+    ("metrics", "Metrics", metrics),
+    ("positions", "Positions", positions),
+    ("notes", "Notes", _notes),
+)
