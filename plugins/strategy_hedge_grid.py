@@ -27,6 +27,7 @@ name = "hedge_grid"
 BAR, FILL, RESET = int(Moment.BAR), int(Moment.FILL), int(Moment.RESET)
 ENTRY, TAKE_PROFIT, STOP = int(Role.ENTRY), int(Role.TAKE_PROFIT), int(Role.STOP)
 LONG, SHORT = ladder.LONG, ladder.SHORT
+FAR = float(1 << 60)  # a price that no market reaches
 
 
 # --- settings, in people's units ---------------------------------------------------------------------------------------
@@ -145,7 +146,11 @@ class State(NamedTuple):
     day: Array  #: the closes of the last 24 hours
     grid: ladder.Grid
     lots: exits.Lots
+    last: Array  #: what the wish was made of, see CENTER..BELOW
 
+
+# Columns of State.last. HELD, COST and SCALE have a place for each leg. The wish is of no other close from ABOVE to BELOW.
+CENTER, REGIME, HELD, COST, SCALE, ABOVE, BELOW = 0, 1, 2, 4, 6, 8, 9
 
 Rules = tuple[tuple[bool, str], ...]  # (fine, what to say where it is not)
 
@@ -239,7 +244,7 @@ def params(settings: Settings, instrument: Instrument) -> Params:
 
 def initial(params: Params) -> State:
     """Before the first bar: nothing learnt, nothing held."""
-    return State(regime.new_regime(), 0, params.grid.identity, regime.new_day(), ladder.new_grid(), exits.new_lots())
+    return State(regime.new_regime(), 0, params.grid.identity, regime.new_day(), ladder.new_grid(), exits.new_lots(), [-1.0] + [0.0] * BELOW)
 
 
 def warmup_bars(params: Params) -> int:
@@ -252,35 +257,79 @@ def warmup_bars(params: Params) -> int:
 
 def step(params: Params, state: State, market: Market, wish: Wish) -> State:
     """Look at one moment, overwrite `wish`, return the next state."""
+    if market.moment == BAR:
+        state = learn(params, state, market)
+    return wishes(params, state, market, wish)
+
+
+def learn(params: Params, state: State, market: Market) -> State:
+    """What a complete bar teaches: the trend, yesterday's price, and where the grid's centre is from now on."""
+    trend, center = regime.update(params.regime, state.regime, market.high, market.low, market.close), state.center
+    regime.remember(state.day, market.time, market.close)
+    if trend.bars >= params.warmup:
+        center = ladder.recenter(params.grid, center, market.close)
+    return State(trend, center, state.identity, state.day, state.grid, state.lots, state.last)
+
+
+def still(params: Params, state: State, market: Market) -> bool:
+    """After `learn`: is the wish made of the very same things as the last one, so that `wishes` would change nothing?"""
+    last, trend = state.last, state.regime.regime
+    if state.center != last[CENTER] or trend != last[REGIME] or state.identity != params.grid.identity:
+        return False
+    if not last[ABOVE] <= market.close <= last[BELOW]:
+        return False
+    for leg in range(2):
+        if held(market, leg) != last[HELD + leg] or cost(market, leg) != last[COST + leg]:
+            return False
+        if scale(params, trend, leg, market) != last[SCALE + leg]:
+            return False
+    return True
+
+
+def wishes(params: Params, state: State, market: Market, wish: Wish) -> State:
+    """What should rest, in the order in which it is decided: own fills, ladders, exits, policy, funding, throttle, precision."""
     wish.count[0] = 0
-    mid, trend, center = market.close, state.regime, state.center
+    trend, center, last = state.regime, state.center, state.last
     if market.moment == FILL:
         book(params, state, market)
     elif market.moment == RESET:
         trend, center = regime.new_regime(), 0
         regime.forget(state.day)
-    elif market.moment == BAR:
-        trend = regime.update(params.regime, trend, market.high, market.low, mid)
-        regime.remember(state.day, market.time, mid)
-        if trend.bars >= params.warmup:
-            center = ladder.recenter(params.grid, center, mid)
-    if center > 0 and (center != state.center or state.identity != params.grid.identity):
+    if center > 0 and (center != last[CENTER] or state.identity != params.grid.identity):
         rebuild(params, state, center)
+    last[CENTER], last[REGIME], last[ABOVE], last[BELOW] = center, trend.regime, 0.0, FAR
     for leg in range(2):
-        held = market.long_qty if leg == LONG else market.short_qty
-        entry = market.long_entry if leg == LONG else market.short_entry
-        levels = ladder.levels(params.grid, leg)
-        exits.hold(params.exit, state.lots, leg, held, entry, center, levels, wish)
+        levels, factor, have = ladder.levels(params.grid, leg), scale(params, trend.regime, leg, market), held(market, leg)
+        last[HELD + leg], last[COST + leg], last[SCALE + leg] = have, cost(market, leg), factor
+        exits.hold(params.exit, state.lots, leg, have, cost(market, leg), center, levels, wish)
         allowed = placement.allowed_levels(params.policy, trend.regime, leg, levels)
-        scale = placement.scale(params.policy, trend.regime, leg)
-        scale *= funding.scale(params.funding, leg, market.time, market.funding_rate, market.funding_interval_ms, market.next_funding)
-        scale *= market.long_throttle if leg == LONG else market.short_throttle
-        if center == 0 or scale <= 0.0 or exits.is_idle(state.lots, leg):
+        if center == 0 or factor <= 0.0 or exits.is_idle(state.lots, leg):
             allowed = 0
-        budget = (params.most_long if leg == LONG else params.most_short) - held
-        entries(params.grid, params.tolerance, state.grid, state.lots, leg, mid, allowed, scale, budget, wish)
+        budget = (params.most_long if leg == LONG else params.most_short) - have
+        entries(params.grid, params.tolerance, state.grid, state.lots, last, leg, market.close, allowed, factor, budget, wish)
         ladder.withdraw(state.grid, leg, allowed, levels)
-    return State(trend, center, params.grid.identity, state.day, state.grid, state.lots)
+    return State(trend, center, params.grid.identity, state.day, state.grid, state.lots, last)
+
+
+#: `step` at a bar, taken apart: a fast engine asks `wishes` only where not `still`, and a test sees to it that they agree.
+parts = (learn, still, wishes)
+
+
+def held(market: Market, leg: int) -> int:
+    """Lots of a leg."""
+    return market.long_qty if leg == LONG else market.short_qty
+
+
+def cost(market: Market, leg: int) -> float:
+    """Average entry of a leg, ticks."""
+    return market.long_entry if leg == LONG else market.short_entry
+
+
+def scale(params: Params, trend: int, leg: int, market: Market) -> float:
+    """The factor on a leg's openers: policy, funding, throttle."""
+    factor = placement.scale(params.policy, trend, leg)
+    factor *= funding.scale(params.funding, leg, market.time, market.funding_rate, market.funding_interval_ms, market.next_funding)
+    return factor * (market.long_throttle if leg == LONG else market.short_throttle)
 
 
 def book(params: Params, state: State, market: Market) -> None:
@@ -300,7 +349,7 @@ def book(params: Params, state: State, market: Market) -> None:
 def rebuild(params: Params, state: State, center: int) -> None:
     """Both ladders around a centre. Open lots keep their exits; an idle leg is idle no more once the centre has moved."""
     ladder.build(params.grid, center, state.grid)
-    if center != state.center:
+    if center != state.last[CENTER]:
         exits.tighten(params.exit, state.lots, LONG, center, params.grid.levels_long)
         exits.tighten(params.exit, state.lots, SHORT, center, params.grid.levels_short)
 
@@ -310,6 +359,7 @@ def entries(
     tolerance: float,
     grid: ladder.Grid,
     lots: exits.Lots,
+    last: Array,
     leg: int,
     mid: int,
     allowed: int,
@@ -325,8 +375,11 @@ def entries(
         lot = exits.find(lots, leg, price) if used > 0 else -1
         if lot >= 0:
             qty = missing(lots.lot[lot + exits.TARGET], qty, lots.lot[lot + exits.ENTERED], tolerance)
-        elif free <= 0 or not may_rest(leg, price, mid, floor, params.step_bps, grid.asked[rung] > 0):
+        elif free <= 0 or too_near(leg, price, floor, params.step_bps):
             qty = 0
+        elif grid.asked[rung] == 0 and not passive(leg, price, mid):
+            qty = 0
+            note(last, leg, price)
         qty = ladder.legal(params, min(qty, budget), price)
         grid.asked[rung] = qty
         if qty > 0:
@@ -341,16 +394,23 @@ def missing(target: int, qty: int, entered: int, tolerance: float) -> int:
     return rest if rest > tolerance * target else 0
 
 
-def may_rest(leg: int, price: int, mid: int, floor: int, step_bps: float, asked: bool) -> bool:
-    """Whether a free rung can wait for the market: on the passive side of it, and half a step or more inside the leg's stop.
+def too_near(leg: int, price: int, floor: int, step_bps: float) -> bool:
+    """Whether a rung is nearer than half a step to its leg's stop, or beyond it."""
+    return floor > 0 and (price - floor) * entry_side(leg) * 2.0 * ladder.BPS < price * step_bps
 
-    One that was asked for before stays wished though the market has reached it: it is being filled.
-    """
-    if floor > 0 and (price - floor) * entry_side(leg) * 2.0 * ladder.BPS < price * step_bps:
-        return False
-    if asked:
-        return True
+
+def passive(leg: int, price: int, mid: int) -> bool:
+    """Whether a free rung can wait for the market. One that was asked for before stays wished though the market has reached it: it is
+    being filled, and nobody asks this of it."""
     return 0 < price < mid if leg == LONG else price > mid
+
+
+def note(last: Array, leg: int, price: int) -> None:
+    """A rung waits for the market to turn: from its price on, towards the market, the wish is another."""
+    if leg == SHORT:
+        last[ABOVE] = max(last[ABOVE], price)
+    elif price > 0:
+        last[BELOW] = min(last[BELOW], price)
 
 
 def stance(params: Params, state: State) -> tuple[int, int]:

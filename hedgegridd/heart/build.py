@@ -13,10 +13,10 @@ from hedgegridd.heart.account import Account
 from hedgegridd.heart.breakers import Guard, Panel, take_settings
 from hedgegridd.heart.desk import Desk
 from hedgegridd.heart.engine import Engine
-from hedgegridd.heart.remote import Remote, RemoteDesk, shared
+from hedgegridd.heart.remote import SECTIONS, Remote, RemoteDesk, shared
 from hedgegridd.model import Mode
 from hedgegridd.plugins import equip
-from hedgegridd.settings import fill_settings
+from hedgegridd.settings import fields_of, fill_settings
 
 
 def build(config: Any, registry: Any, *, carries: frozenset[str], cadence_ms: int) -> Engine:
@@ -65,7 +65,21 @@ def _strategy(registry: Any, item: Any, where: str) -> tuple[Any, Any, list[Prob
     plugin = registry.strategies.get(item.strategy)
     if plugin is None:
         return Remote(item.strategy, item.instrument(), item.params), *shared(item.params, where)
-    return plugin.thing, *fill_settings(plugin.thing.Settings, item.params, where)
+    if not plugin.foreign:
+        return plugin.thing, *fill_settings(plugin.thing.Settings, item.params, where)
+    return plugin.thing, *_guest_settings(plugin.thing, item.params, where)
+
+
+def _guest_settings(strategy: Any, params: dict[str, Any], where: str) -> tuple[Any, list[Problem]]:
+    """The settings of a foreign strategy that runs in this process (a backtest's): what it declares, and beside it what the engine
+    reads of each instrument."""
+    declared = {one.name for one in fields_of(strategy.Settings)}
+    own = {name: value for name, value in params.items() if name in declared or name not in SECTIONS}
+    settings, problems = fill_settings(strategy.Settings, own, where)
+    ours, wrong = shared(params, where)
+    for name in SECTIONS.keys() - declared:
+        setattr(settings, name, getattr(ours, name))
+    return settings, [*problems, *wrong]
 
 
 def _add(panel: Panel, plugin: Any, config: Any, carries: frozenset[str], problems: list[Problem]) -> None:

@@ -19,9 +19,10 @@ from hedgegridd.errors import ConfigError, FeedError, HedgegriddError, Problem
 from hedgegridd.feed.source import open_feed
 from hedgegridd.heart.build import build, start_equity
 from hedgegridd.kernel import metrics
-from hedgegridd.plugins import Registry
+from hedgegridd.plugins import Registry, foreign_folders, load_trusted, mentioned
 from hedgegridd.progress import Progress
 from hedgegridd.research import against, artefacts
+from hedgegridd.research.compiled import Untranslatable
 from hedgegridd.research.fastrun import BeyondFast, FastRun, refuses
 from hedgegridd.research.full import FullRun
 from hedgegridd.research.outcome import Mute, Outcome
@@ -69,9 +70,23 @@ def prepare(config: Config, registry: Registry, options: dict[str, Any], say: Ca
     if not table.data:
         raise ConfigError([Problem("backtest.data", None, "a file or folder of recorded data, here or by --data")])
     table = replace(table, data=str(Path(table.data).resolve()))
+    take_in(config, registry)
     alerts = replace(config.alerts, enabled=False)
     paper = replace(config, mode="paper", exchange=replace(config.exchange, name="paper"), alerts=alerts, backtest=table)
     return Job(paper, registry, table, say, quiet)
+
+
+def take_in(config: Config, registry: Registry) -> None:
+    """Foreign strategies that instruments name: here they run in this process, which holds no key and no money. Verified all the same."""
+    base = Path(config.files[0]).parent if config.files else Path.cwd()
+    folders = foreign_folders(config.daemon.plugin_dirs, base)
+    for name in {item.strategy for item in config.instrument} - registry.strategies.keys():
+        file = mentioned(name, folders)
+        if file is not None:
+            load_trusted(file, registry)
+            found = registry.strategies.get(name)
+            if found is not None and isinstance(found.thing, type):
+                registry.strategies[name] = found._replace(thing=found.thing())
 
 
 def run(job: Job) -> dict[str, Any]:
@@ -82,9 +97,9 @@ def run(job: Job) -> dict[str, Any]:
     feed = job.feed()
     engine, code, why = choose(job, feed)
     instruments = {item.symbol: item.instrument() for item in job.config.instrument}
-    recorder = Recorder(folder, instruments, start_equity(job.config))
-    outcome = play(job, job.config, feed, recorder, code, engine)
-    digest = recorder.close()
+    with Recorder(folder, instruments, start_equity(job.config)) as recorder:
+        outcome = play(job, job.config, feed, recorder, code, engine)
+        digest = recorder.close()
     rows = metrics.compute(recorder.facts(outcome))
     summary = {
         **_head(job, feed, recorder, outcome),
@@ -246,7 +261,7 @@ def command(
     job = prepare(config, registry, options, say, quiet=as_json)._replace(against=session)
     try:
         return run(job)
-    except BeyondFast as error:
+    except (BeyondFast, Untranslatable) as error:
         say(f"the full engine plays: {error}")
         return run(job._replace(table=replace(job.table, engine="full")))
 

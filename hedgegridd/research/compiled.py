@@ -26,7 +26,7 @@ MODULES = (
     "hedgegridd.model",
     *(f"hedgegridd.kernel.{name}" for name in ("ledger", "book", "matching", "diff", "ladder", "exits", "placement", "funding", "regime")),
     *(f"hedgegridd.kernel.{name}" for name in ("measures", "metrics")),
-    *(f"hedgegridd.research.fast.{name}" for name in ("shapes", "told", "refusals", "panel", "pit", "gate", "hear", "turn")),
+    *(f"hedgegridd.research.fast.{name}" for name in ("shapes", "told", "refusals", "panel", "ease", "pit", "gate", "hear", "turn")),
 )
 TURN = "hedgegridd.research.fast.turn"
 
@@ -103,8 +103,11 @@ def twins(strategy: Any, wrap: Callable[[FunctionType, bool], Any]) -> dict[str,
             copy = FunctionType(function.__code__, twin, function.__name__, function.__defaults__)
             copy.__module__, copy.__qualname__ = function.__module__, function.__qualname__
             known[function] = wrap(copy, name == TURN and function.__name__ in ("play", "begin"))
-    bound = {"step": strategy.step, "stance": getattr(strategy, "stance", _no_stance), "note": metrics.note}
-    known.setdefault(_no_stance, wrap(_no_stance, False))
+    learn, still, wishes = getattr(strategy, "parts", (_taught_nothing, _never, strategy.step))
+    stance = getattr(strategy, "stance", _no_stance)
+    bound = {"step": strategy.step, "stance": stance, "note": metrics.note, "learn": learn, "still": still, "wishes": wishes}
+    for missing in (_no_stance, _taught_nothing, _never):
+        known[missing] = wrap(missing, False)
     for name, twin_module in made.items():
         space = {**twin_module.__dict__, **(bound if name == TURN else {})}
         twin_module.__dict__.update({key: known[value] for key, value in space.items() if _hashable(value) and value in known})
@@ -125,6 +128,16 @@ def _hashable(value: Any) -> bool:
 def _no_stance(params: Any, state: Any) -> tuple[int, int]:
     """A strategy that has no `stance` shows none."""
     return 0, 0
+
+
+def _taught_nothing(params: Any, state: Any, market: Any) -> Any:
+    """A strategy whose `step` is not taken apart."""
+    return state
+
+
+def _never(params: Any, state: Any, market: Any) -> bool:
+    """Nor does anybody know whether its wish stays the same."""
+    return False
 
 
 # --- where machine code is kept -----------------------------------------------------------------------------------------
@@ -165,8 +178,8 @@ def _safe(place: Path) -> bool:
 
 
 def record(value: Any) -> Any:
-    """A NamedTuple of nothing but lists of numbers, and of such NamedTuples, as one record of arrays: compiled functions hand it to
-    each other as a single address."""
+    """A NamedTuple of numbers, lists of numbers and such NamedTuples, as one record: compiled functions hand it to each other as a single
+    address. None of them may return it, or a part of it."""
     import numpy
 
     room = numpy.zeros(1, dtype=_layout(value)).view(numpy.recarray)[0]
@@ -183,20 +196,27 @@ def arrays(value: Any) -> Any:
     return numpy.array(value, dtype=_number(value)) if isinstance(value, list) else value
 
 
-def _number(values: list[Any]) -> str:
-    return "f8" if any(isinstance(item, float) for item in values[:1]) else "i8"
+def _number(value: Any) -> str:
+    """The type of a number, or of the numbers of a list."""
+    first = value[0] if isinstance(value, list) and value else value
+    return "f8" if isinstance(first, float) else "?" if isinstance(first, bool) else "i8"
 
 
 def _layout(value: Any) -> Any:
-    fields = zip(value._fields, value, strict=True)
     import numpy
 
-    return numpy.dtype([(name, _number(part), (len(part),)) if isinstance(part, list) else (name, _layout(part)) for name, part in fields])
+    fields = list[Any]()
+    for name, part in zip(value._fields, value, strict=True):
+        if isinstance(part, tuple):
+            fields.append((name, _layout(part)))
+        else:
+            fields.append((name, _number(part), (len(part),)) if isinstance(part, list) else (name, _number(part)))
+    return numpy.dtype(fields, align=True)
 
 
 def _fill(room: Any, value: Any) -> None:
     for name, part in zip(value._fields, value, strict=True):
-        if isinstance(part, list):
-            room[name][:] = part
-        else:
+        if isinstance(part, tuple):
             _fill(room[name], part)
+        else:
+            room[name] = part

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from types import ModuleType, SimpleNamespace
 from typing import Any, NamedTuple
 
 from hedgegridd.errors import HedgegriddError
@@ -84,6 +85,8 @@ def refuses(config: Any, engine: Engine, feed: Any) -> str:
     desk = engine.desks[feed.symbols[0]]
     if desk in engine.remotes:
         return f"strategy {desk.strategy.name} is not in this process"
+    if not isinstance(desk.strategy, ModuleType):
+        return f"strategy {desk.strategy.name} is no module of functions, which is what can be compiled"
     strangers = [name for name in engine.panel.guards if name not in GUARD_NAMES]
     if strangers:
         return f"the fast engine does not know breaker {', '.join(strangers)}"
@@ -109,7 +112,7 @@ class FastRun:
     def run(self, progress: Callable[[int], None]) -> Outcome:
         """Play the feed. BeyondFast where it asks for what this engine was not made for."""
         record, arrays = (compiled.record, compiled.arrays) if self.code.compiled else (_as_it_is, _as_it_is)
-        run, params, state = record(self.run_state), self.desk.params, arrays(self.desk.strategy.initial(self.desk.params))
+        run, params, state = record(self.run_state), record(self.desk.params), arrays(self.desk.strategy.initial(self.desk.params))
         setup = arrays(self.setup)
         chunks = Chunks(self.feed, self.symbol, self.desk.strategy.warmup_bars(self.desk.params) + 1, self.chunk)
         for events, count in chunks:
@@ -258,7 +261,7 @@ def _plain_list(column: Any, count: int) -> list[Any]:
 def setup_of(config: Any, engine: Engine, symbol: str, feed: Any) -> Setup:
     """The configuration as the heart has understood it."""
     desk, gate, paper, limits = engine.desks[symbol], engine.gate, config.exchange.paper, engine.gate.limits
-    risk, execution, flatten = desk.settings.risk_management, desk.settings.execution, config.flatten
+    risk, execution, flatten = desk.settings.risk_management or NO_RISK, desk.settings.execution, config.flatten
     interval = next(tape.interval_ms for tape in feed.tapes)
     return Setup(
         book.new_terms(desk.instrument, FILL_MODELS[paper.fill_model], paper.slippage_bps, paper.queue_share_pct / 100),
@@ -272,6 +275,9 @@ def setup_of(config: Any, engine: Engine, symbol: str, feed: Any) -> Setup:
     )  # fmt: skip
 
 
+#: For a strategy that has no rules of its own.
+NO_RISK = SimpleNamespace(enable_drawdown_protection=False, max_drawdown_pct=100.0, enable_circuit_breaker=False, max_errors_per_minute=1,
+                          circuit_breaker_cooldown_seconds=0)  # fmt: skip
 FILL_MODELS = {"touch": book.Model.TOUCH, "trade_through": book.Model.THROUGH, "queue": book.Model.QUEUE}
 #: Per breaker its settings in the order of Guards.first, second, third.
 LIMITS: dict[str, Callable[[Any], tuple[float | None, ...]]] = {

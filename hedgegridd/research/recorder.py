@@ -106,6 +106,15 @@ class Recorder:
         self.fill_count = self.maker_count = 0
         self.fees = self.funding_paid = self.funding_received = self.slippage = self.taker = 0.0
 
+    def __enter__(self) -> Recorder:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """A run that failed leaves no file open."""
+        self.fills.close()
+        self.orders.close()
+        self.course.abandon()
+
     def begin(self, time: int) -> None:
         """The time of the first event."""
         self.course.begin(time)
@@ -328,6 +337,11 @@ class Course:
         self.flush()
         if self.path is not None and self._writer is None:
             raise HedgegriddError("the data have no bar in this span: nothing was traded")
+        if self._writer is not None:
+            self._writer.close()
+
+    def abandon(self) -> None:
+        """Close the file, whatever is in it."""
         if self._writer is not None:
             self._writer.close()
 

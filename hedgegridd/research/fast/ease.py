@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 
-from hedgegridd.kernel import measures
+from hedgegridd.kernel import ledger, measures
 from hedgegridd.kernel.ledger import Books
 from hedgegridd.research.fast import shapes as s
 from hedgegridd.research.fast.panel import held_usdt
@@ -49,9 +49,7 @@ def draw_lines(setup: Setup, run: Run) -> None:
     ease[s.EASE_COST] = limit(guards, s.FUNDING_COST, guards.first[s.FUNDING_COST])
     ease[s.EASE_COST_USDT] = limit(guards, s.FUNDING_COST, guards.second[s.FUNDING_COST])
     ease[s.EASE_INITIAL] = limit(guards, s.MARGIN, guards.first[s.MARGIN]) / 100.0 * instrument.leverage * NEARLY
-    ease[s.EASE_MAINT] = math.inf
-    if instrument.maint_margin_pct > 0.0:
-        ease[s.EASE_MAINT] = limit(guards, s.MARGIN, guards.second[s.MARGIN]) / instrument.maint_margin_pct * NEARLY
+    ease[s.EASE_MAINT] = limit(guards, s.MARGIN, guards.second[s.MARGIN]) / 100.0 * NEARLY
 
 
 def settled(guards: Guards) -> int:
@@ -98,7 +96,8 @@ def easily_held(setup: Setup, run: Run, books: Books) -> bool:
         return False
     if books.long_qty + books.short_qty == 0:
         return True
-    if not long_usdt + short_usdt < equity * ease[s.EASE_MAINT]:
+    tiers = setup.terms.tiers
+    if not ledger.leg_maint(long_usdt, tiers) + ledger.leg_maint(short_usdt, tiers) < equity * ease[s.EASE_MAINT]:
         return False
     if run.guards.on[s.FUNDING_COST] == 0:
         return True
