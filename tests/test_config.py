@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from hedgegridd.check import check_file
 from hedgegridd.config import load, read
 from hedgegridd.errors import ConfigError
+from hedgegridd.plugins import load_shipped
 
 MINIMAL = """
 [[instrument]]
@@ -90,6 +92,33 @@ def test_conf_d_wins_in_order_and_instruments_meet_by_symbol(file: Path) -> None
     assert config.limits.max_open_trades == 8 and config.origin("limits.max_open_trades") == "20-b.toml"
     assert [(one.symbol, one.leverage, one.filters.tick_size) for one in config.instrument] == [("BTCUSDT", 3, 0.1), ("ETHUSDT", 1, 0.1)]
     assert config.origin("instrument[0].leverage") == "10-a.toml"
+
+
+def bracket(floor: object, percent: object, cum: object = None) -> str:
+    text = f"[[instrument.brackets]]\nnotional_floor_usdt = {floor}\nmaint_margin_pct = {percent}\n"
+    return text if cum is None else f"{text}cum_usdt = {cum}\n"
+
+
+@pytest.mark.parametrize(
+    ("rows", "problems"),
+    [
+        ((bracket(0, 0.4), bracket(50_000, 0.5, 50), bracket(600_000, 0.65)), []),
+        ((bracket(0, 0.4), bracket(50_000, 0.5, 50.9)), []),  # somebody rounded
+        ((bracket(10, 0.4),), ["brackets[0].notional_floor_usdt"]),
+        ((bracket(0, 0.4), bracket(0, 0.5)), ["brackets[1].notional_floor_usdt"]),
+        ((bracket(0, 0.4), bracket(50, 0.5), bracket(50, 0.5)), ["brackets[2].notional_floor_usdt"]),
+        ((bracket(0, 0.5), bracket(50, 0.4)), ["brackets[1].maint_margin_pct"]),
+        ((bracket(0, 0.4, 2),), ["brackets[0].cum_usdt"]),
+        ((bracket(0, 0.4), bracket(50_000, 0.5, 52)), ["brackets[1].cum_usdt"]),
+        ((bracket(0, 0.4), bracket(50_000, 101)), ["brackets[1].maint_margin_pct"]),
+        ((bracket(0, 0.4), bracket('"many"', 0.5)), ["brackets[1].notional_floor_usdt"]),
+        (("[[instrument.brackets]]\nnotional_floor_usdt = 0\n",), ["brackets[0].maint_margin_pct"]),
+    ],
+)  # fmt: skip
+def test_brackets_begin_at_nothing_and_rise_without_a_step(file: Path, rows: tuple[str, ...], problems: list[str]) -> None:
+    put(file, MINIMAL + "".join(rows))
+    assert [one.path.removeprefix("instrument[0].") for one in read(file, {})[1]] == problems
+    check_file(file, load_shipped(), {})  # whatever is wrong is told, and nothing breaks
 
 
 def test_a_symbol_twice_in_one_file_is_refused(file: Path) -> None:

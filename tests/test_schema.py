@@ -7,7 +7,7 @@ import pytest
 from hedgegridd.config import parse
 from hedgegridd.errors import ConfigError
 from hedgegridd.plugins import load_shipped
-from hedgegridd.schema import COMMON, PRESETS, Config, FiltersTable, InstrumentTable
+from hedgegridd.schema import COMMON, PRESETS, BracketTable, Config, FiltersTable, InstrumentTable
 from hedgegridd.settings import NOTHING, Field, fields_of, fill_settings, is_section, leaves
 
 UNITS = ("_pct", "_bps", "_usdt", "_seconds", "_minutes", "_ms", "_mb", "_days")
@@ -88,3 +88,17 @@ def test_filters_that_nobody_supplied() -> None:
 def test_raw_goes_back() -> None:
     config = parse({"instrument": [{"symbol": "BTCUSDT", "filters": {"tick_size": 0.1, "lot_size": 0.001}}], "feed": {"speed": "max"}})
     assert parse(config.raw).raw == config.raw
+
+
+def test_brackets_become_the_instruments_and_cum_is_reckoned_where_it_is_left_out() -> None:
+    rows = (BracketTable(0.0, 0.4), BracketTable(50_000.0, 0.5, 50.0), BracketTable(600_000.0, 0.65))
+    filters = FiltersTable(tick_size=0.1, lot_size=0.001)
+    made = InstrumentTable("BTCUSDT", filters=filters, brackets=rows).instrument()
+    assert [bracket.floor for bracket in made.brackets] == [0.0, 50_000.0, 600_000.0]
+    assert [bracket.cum for bracket in made.brackets] == pytest.approx([0.0, 50.0, 950.0])
+    assert InstrumentTable("BTCUSDT", filters=filters).instrument().brackets == ()
+
+
+@pytest.mark.parametrize("key", [one.name for one in fields_of(BracketTable)])
+def test_every_column_of_a_bracket_is_explained(key: str) -> None:
+    assert next(one for one in fields_of(BracketTable) if one.name == key).about["doc"]

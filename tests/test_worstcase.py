@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from hedgegridd.check import check
+from hedgegridd import worstcase
+from hedgegridd.check import check, command, examine
 from hedgegridd.config import load
 from hedgegridd.plugins import load_shipped, shipped
 
@@ -44,6 +45,22 @@ def grid(**values: Any) -> dict[str, Any]:
 )
 def test_each_limit_is_compared(path: str, overrides: dict[str, Any], figure: str) -> None:
     assert figure in found(overrides)[path]
+
+
+def test_maintenance_margin_is_that_of_each_legs_bracket() -> None:
+    """Both legs full are 2,835 USDT or less each: beyond 2,000 a tenth of the rest is needed."""
+    limit = {"breaker": {"margin": {"max_maint_margin_pct": 1.0}}}
+    rows = [{"notional_floor_usdt": 0.0, "maint_margin_pct": 0.4}, {"notional_floor_usdt": 2_000.0, "maint_margin_pct": 10.4}]
+    assert found(limit) == {}
+    text = found({**limit, "instrument": [{"symbol": "BTCUSDT", "brackets": rows}]})["breaker.margin.max_maint_margin_pct"]
+    assert "1.7 %: all legs full bind 167 USDT maintenance margin" in text
+
+
+def test_the_filled_grid_shows_its_maintenance_margin(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = worstcase.grid_rows(examine(load(PAPER, {}), REGISTRY)[0])
+    assert all(row["maint_margin_usdt"] == pytest.approx(row["notional_usdt"] * 0.004) for row in rows)
+    assert command(PAPER) == 0
+    assert f"maintenance margin {rows[0]['maint_margin_usdt']:,.0f} USDT" in capsys.readouterr().out
 
 
 def test_a_breaker_that_is_off_is_not_compared() -> None:

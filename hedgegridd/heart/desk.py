@@ -383,12 +383,13 @@ class Desk:
     def view(self, now: int, cadence_ms: int) -> InstrumentView:
         """The symbol in plain units, as breakers see it."""
         tick, bar, quote = self.instrument.tick_size, self.bar, self.quote
+        last = self.mark if not self.carries_marks else None if bar is None else bar.close  # where trades are the mark, both are one
         age = max(0, now - self.seen - cadence_ms) if self.seen else None
         return InstrumentView(
             self.symbol,
             None if self.mark is None else self.mark * tick,
             None if self.index is None else self.index * tick,
-            None if bar is None else bar.close * tick,
+            None if last is None else last * tick,
             None if quote is None else quote.bid * tick,
             None if quote is None else quote.ask * tick,
             None if bar is None else bar.high * tick,

@@ -151,7 +151,8 @@ def leg_maint(usdt: float, tiers: Array) -> float:
 def maint_margin(books: Books, unit: float, mark: float, tiers: Array) -> float:
     """Maintenance margin of both legs, USDT. With one bracket they need not be told apart."""
     if len(tiers) == TIER:
-        return notional(books.long_qty + books.short_qty, unit, mark) * (tiers[1] / 100.0)
+        rate: float = tiers[1] / 100.0
+        return notional(books.long_qty + books.short_qty, unit, mark) * rate
     return leg_maint(notional(books.long_qty, unit, mark), tiers) + leg_maint(notional(books.short_qty, unit, mark), tiers)
 
 

@@ -12,8 +12,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from types import FunctionType, ModuleType
@@ -69,10 +72,43 @@ def bind(strategy: Any, folder: Path | None = None) -> Code:
         numba.config.CACHE_DIR = str(cache)
 
     def compiled(function: FunctionType, door: bool) -> Any:
-        return _plainly(numba.njit(cache=door and safe, nogil=True, error_model="numpy", no_cpython_wrapper=not door, no_cfunc_wrapper=True, _nrt=False)(function))
+        options = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True, "_nrt": False}
+        return _plainly(numba.njit(cache=door and safe, no_cpython_wrapper=not door, **options)(function))
 
     turn = twins(strategy, compiled)[TURN]
-    return Code(turn.begin, turn.play, True, not (safe and any(cache.iterdir())))
+    return Code(Door(turn.begin), Door(turn.play), True, not (safe and any(cache.iterdir())))
+
+
+class Door:
+    """A compiled function as it is called from outside, made when first called with arguments of these types."""
+
+    def __init__(self, function: Any) -> None:
+        self.function, self.made = function, set[Any]()
+
+    def __call__(self, *given: Any) -> Any:
+        import numba
+
+        kinds = tuple(numba.typeof(one) for one in given)
+        if kinds not in self.made:
+            self._make(kinds)
+        return self.function(*given)
+
+    def _make(self, kinds: tuple[Any, ...]) -> None:
+        from numba.core.errors import NumbaError
+
+        try:
+            with _linked_once():
+                self.function.compile(kinds)
+        except NumbaError as error:
+            raise Untranslatable(_where(error)) from error
+        self.made.add(kinds)
+
+
+def _where(error: Exception) -> str:
+    """What the compiler did not understand, and where: the innermost place that it names."""
+    places = re.findall(r'File "([^"]+)", line (\d+)', str(error))
+    said = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{places[-1][0]}:{places[-1][1]}: {said[0]}" if places else said[0]
 
 
 def _plainly(function: Any) -> Any:
@@ -101,8 +137,9 @@ def twins(strategy: Any, wrap: Callable[[FunctionType, bool], Any]) -> dict[str,
         twin.update(original.__dict__)
         for function in _functions(original):
             copy = FunctionType(function.__code__, twin, function.__name__, function.__defaults__)
-            copy.__module__, copy.__qualname__ = function.__module__, function.__qualname__
-            known[function] = wrap(copy, name == TURN and function.__name__ in ("play", "begin"))
+            door = name == TURN and function.__name__ in ("begin", "play")
+            copy.__module__, copy.__qualname__ = function.__module__, f"{DOOR if door else ''}{function.__qualname__}"
+            known[function] = wrap(copy, door)
     learn, still, wishes = getattr(strategy, "parts", (_taught_nothing, _never, strategy.step))
     stance = getattr(strategy, "stance", _no_stance)
     bound = {"step": strategy.step, "stance": stance, "note": metrics.note, "learn": learn, "still": still, "wishes": wishes}
@@ -138,6 +175,97 @@ def _taught_nothing(params: Any, state: Any, market: Any) -> Any:
 def _never(params: Any, state: Any, market: Any) -> bool:
     """Nor does anybody know whether its wish stays the same."""
     return False
+
+
+# --- one piece of machine code ------------------------------------------------------------------------------------------
+
+COLD = tuple(os.environ.get("COLD", "").split(","))
+DOOR = "door."  # what the name of a door begins with, for the compiler
+
+
+@contextmanager
+def _linked_once() -> Iterator[None]:
+    """While a door is compiled: functions are put together first and made machine code of once, as the door. The compiler would
+    make it of every function with all that it calls, which takes twice as long."""
+    from numba.core.registry import cpu_target
+
+    maker = cpu_target.target_context.codegen()
+    before = maker._library_class
+    maker._library_class = _part_of(before)
+    try:
+        yield
+    finally:
+        maker._library_class = before
+
+
+@cache
+def _part_of(library: Any) -> Any:
+    """The compiler's own kind of library, lazy."""
+
+    class Nowhere:
+        """Where the environment of a function goes that is no machine code by itself."""
+
+        def set_env(self, *_: Any) -> None: ...
+
+    class Bare:
+        """A part without what it calls, for the one place that has a list of all."""
+
+        def __init__(self, part: Any) -> None:
+            self.part, self._reload_init = part, part._reload_init
+
+        def _get_module_for_linking(self) -> Any:
+            return self.part.alone()
+
+    class Part(library):  # type: ignore[misc]
+        """A function's code: of a door finished as usual, with every part that it calls, and those by nobody else; else left alone."""
+
+        @property
+        def codegen(self) -> Any:
+            return self._codegen if self.whole else Nowhere()
+
+        @property
+        def whole(self) -> bool:
+            return bool(self._name.startswith(DOOR))
+
+        def finalize(self) -> None:
+            if not self.whole:
+                self._finalized = True
+                return
+            self._own = {function.name for function in self._final_module.functions if not function.is_declaration}
+            self._linking_libraries = [Bare(part) if isinstance(part, Part) else part for part in self.called({})]
+            super().finalize()
+
+        def called(self, known: dict[Any, None]) -> dict[Any, None]:
+            """All that is called from here, however far away."""
+            for part in self._linking_libraries:
+                if part not in known:
+                    known[part] = None
+                    if isinstance(part, Part):
+                        part.called(known)
+            return known
+
+        def alone(self) -> Any:
+            """Only its own functions."""
+            return super()._get_module_for_linking()
+
+        def _get_module_for_linking(self) -> Any:
+            """For a stranger's library: with all that it calls."""
+            module = self.alone()
+            if not self.whole:
+                module = module.clone()
+                for part in self.called({}):
+                    module.link_in(part.alone() if isinstance(part, Part) else part._get_module_for_linking(), preserve=True)
+            return module
+
+        def _optimize_final_module(self) -> None:
+            for function in self._final_module.functions:
+                if not function.is_declaration and function.name not in self._own:
+                    function.linkage = "internal"
+                    if any(f"{len(name)}{name}B" in function.name for name in COLD):
+                        function.add_function_attribute("noinline")
+            super()._optimize_final_module()
+
+    return Part
 
 
 # --- where machine code is kept -----------------------------------------------------------------------------------------

@@ -12,13 +12,13 @@ from types import ModuleType, SimpleNamespace
 from typing import Any, NamedTuple
 
 from hedgegridd.errors import HedgegriddError
-from hedgegridd.heart.build import build
 from hedgegridd.heart.breakers import Guard, judge
+from hedgegridd.heart.build import build
 from hedgegridd.heart.engine import Engine
+from hedgegridd.heart.orders import client_id
 from hedgegridd.heart.snapshot import plain as as_dict
 from hedgegridd.kernel import book, ledger, measures
 from hedgegridd.kernel.metrics import new_course
-from hedgegridd.heart.orders import client_id
 from hedgegridd.model import InstrumentView, LegView, Level, Snapshot
 from hedgegridd.research import compiled
 from hedgegridd.research.columns import Chunks
@@ -148,7 +148,7 @@ class FastRun:
         told.count[0] = told.trips[0] = 0
         rows = int(run.rows.count[0])
         if rows:
-            self.recorder.bars(self.symbol, dict(((name, getattr(run.rows, name)[:rows]) for name in Rows._fields[1:])))
+            self.recorder.bars(self.symbol, dict((name, getattr(run.rows, name)[:rows]) for name in Rows._fields[1:]))
         run.rows.count[0] = 0
 
     def _ordered(self, run: Run, time: int, ticket: int, leg: int, role: int, side: int, price: int, qty: int, *_: Any) -> None:
@@ -330,10 +330,11 @@ def _margins(seen: Picture, instrument: Any) -> tuple[float | None, float | None
 def _view(seen: Picture, engine: Engine, desk: Any) -> InstrumentView:
     tick, has_bar = desk.instrument.tick_size, bool(seen.has_bar)
     age = max(0, int(seen.time) - int(seen.seen) - engine.cadence_ms) if seen.seen else None
+    mark = None if math.isnan(seen.mark) else seen.mark * tick
     long = _leg(seen, desk, 0, seen.long_qty, seen.long_entry, seen.long_usdt, seen.long_openers, seen.long_stop)
     short = _leg(seen, desk, 1, seen.short_qty, seen.short_entry, seen.short_usdt, seen.short_openers, seen.short_stop)
     return InstrumentView(
-        desk.symbol, None if math.isnan(seen.mark) else seen.mark * tick, None, int(seen.close) * tick if has_bar else None, None, None,
+        desk.symbol, mark, None, mark, None, None,
         int(seen.high) * tick if has_bar else None, int(seen.low) * tick if has_bar else None,
         int(seen.volume) * desk.instrument.lot_size if has_bar else None, None if math.isnan(seen.rate) else seen.rate,
         int(seen.next_funding) or None, int(seen.interval), age, long, short,

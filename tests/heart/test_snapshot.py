@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 
-from rig import Rig, calm, hold
+from rig import Rig, calm, hold, instrument_table
 
 from hedgegridd.heart.snapshot import picture, plain
+from hedgegridd.kernel import ledger
 from hedgegridd.model import Leg, Level, Mark, Role
 
 
@@ -40,6 +41,18 @@ def test_margins_are_two_measures() -> None:
     snapshot = picture(rig.engine)
     assert math.isclose(snapshot.maint_margin_ratio, held * 0.004 / equity)
     assert math.isclose(snapshot.initial_margin_use, (held + view.long.openers_usdt + view.short.openers_usdt) / 10 / equity)
+
+
+def test_the_maintenance_margin_of_each_leg_is_that_of_its_bracket() -> None:
+    table = instrument_table("BTCUSDT")
+    brackets = [{"notional_floor_usdt": 0, "maint_margin_pct": 0.4}, {"notional_floor_usdt": 60, "maint_margin_pct": 20.4}]
+    rig = hold(calm(instrument=[{**table, "brackets": brackets}]), "long", "short")
+    view, equity = picture(rig.engine).instruments[0], rig.engine.account.equity
+    legs = view.long.notional_usdt, view.short.notional_usdt
+    assert min(legs) > 60
+    assert math.isclose(picture(rig.engine).maint_margin_ratio, sum(0.204 * leg - 12 for leg in legs) / equity)
+    pit = rig.exchange.pits["BTCUSDT"]
+    assert math.isclose(rig.exchange.wallet + pit.excess(), equity - sum(0.204 * leg - 12 for leg in legs) + ledger.net(pit.books))
 
 
 def test_without_equity_there_is_no_ratio() -> None:

@@ -85,7 +85,7 @@ def full(home: Path) -> dict[str, Any]:
 
 def test_everything_promised_is_in_the_folder(home: Path, full: dict[str, Any]) -> None:
     assert {path.name for path in (home / "full").iterdir()} == set(FILES)
-    assert KEYS <= full.keys() and full["bars"] == 4_000 and full["fills"] > 20
+    assert full.keys() >= KEYS and full["bars"] == 4_000 and full["fills"] > 20
     written = json.loads((home / "full" / "summary.json").read_text())
     assert {key: full[key] for key in written} == written
     assert full["fills_sha256"] == hashlib.sha256((home / "full" / "fills.csv").read_bytes()).hexdigest()
@@ -190,12 +190,23 @@ def test_what_is_wrong_is_said_in_one_line(home: Path, tmp_path: Path, words: li
 
 def test_data_without_funding_is_refused_until_a_rate_is_named(home: Path, tmp_path: Path) -> None:
     config = write_config(tmp_path, backtest={})
-    done = CliRunner().invoke(main, ["backtest", "--config", str(config), "--data", str(home / "BTCUSDT.csv"), "--out", str(tmp_path / "o")])
+    done = CliRunner().invoke(
+        main, ["backtest", "--config", str(config), "--data", str(home / "BTCUSDT.csv"), "--out", str(tmp_path / "o")]
+    )
     assert done.exit_code == 1 and "no funding data" in done.output
 
 
 def test_a_person_sees_the_figures_and_where_the_report_is(home: Path, tmp_path: Path) -> None:
-    words = [sys.executable, "-m", "hedgegridd.cli", "backtest", "--config", str(home / "backtest.toml"), "--data", str(home / "BTCUSDT.csv")]
+    words = [
+        sys.executable,
+        "-m",
+        "hedgegridd.cli",
+        "backtest",
+        "--config",
+        str(home / "backtest.toml"),
+        "--data",
+        str(home / "BTCUSDT.csv"),
+    ]
     done = subprocess.run([*words, "--to", "2025-01-28", "--out", str(tmp_path / "out")], capture_output=True, text=True, check=True)
     assert "equity" in done.stdout and str(tmp_path / "out" / "report.html") in done.stdout and done.stderr == ""
 
@@ -205,7 +216,6 @@ def test_the_environment_names_the_data_by_its_hash(home: Path, full: dict[str, 
     data = home / "BTCUSDT.csv"
     assert found["files"] == [{"path": str(data), "bytes": data.stat().st_size, "sha256": hashlib.sha256(data.read_bytes()).hexdigest()}]
     assert found["packages"]["pyarrow"]
-
 
 
 def test_a_dropped_in_strategy_outside_the_dialect_is_played_by_the_full_engine(home: Path, tmp_path: Path) -> None:

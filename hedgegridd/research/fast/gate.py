@@ -6,8 +6,6 @@ dialect.
 
 from __future__ import annotations
 
-import math
-
 from hedgegridd.kernel import measures
 from hedgegridd.kernel.book import CLOSE, ENTRY, STOP, TAKE_PROFIT, order_side
 from hedgegridd.kernel.ledger import Books

@@ -12,7 +12,6 @@ from hedgegridd.kernel import ledger, measures
 from hedgegridd.kernel.ledger import Books
 from hedgegridd.research.fast.shapes import (
     ARMED,
-    CLOSE,
     DAILY_LOSS,
     DAY_PEAK,
     DAY_START,
@@ -24,7 +23,6 @@ from hedgegridd.research.fast.shapes import (
     FUNDING_MS,
     GUARDS,
     HALT,
-    HAS_BAR,
     MARGIN,
     MARK,
     NOW,
@@ -60,9 +58,7 @@ def dormant(run: Run, setup: Setup, busy: bool) -> bool:
 
 def worse(value: float, limit: float, other: float, other_limit: float) -> int:
     """FINE or BREACH of the measure nearest to its threshold, the first of two as near; a limit that is nan is not watched."""
-    if math.isnan(limit):
-        value, limit = other, other_limit
-    elif not math.isnan(other_limit) and other / other_limit > value / limit:
+    if math.isnan(limit) or (not math.isnan(other_limit) and other / other_limit > value / limit):
         value, limit = other, other_limit
     return BREACH if value >= limit else FINE
 
@@ -135,17 +131,15 @@ def session_loss(run: Run, guards: Guards) -> int:
 
 
 def stale_data(run: Run, setup: Setup, guards: Guards, asleep: bool) -> int:
-    """`first` is the largest age in seconds, `second` the largest lack of quality, `third` the divergence that is all of it."""
+    """`first` is the largest age in seconds, `second` the largest lack of quality."""
     n, at = run.n, STALE_DATA
     if asleep:
         return FINE
     if n[SEEN] == 0:
         return BLIND
     age = measures.age_seconds(max(0, n[NOW] - n[SEEN] - setup.cadence_ms))
-    tick, lack = setup.terms.instrument.tick_size, 0.0
-    if n[HAS_BAR] == 1 and not math.isnan(run.x[MARK]):
-        lack = measures.divergence(n[CLOSE] * tick, run.x[MARK] * tick, guards.third[at])
-    return worse(age, guards.first[at], lack, guards.second[at])
+    # Bars are all that marks the symbol, so the last price and the mark are one: nothing can be lacking between them.
+    return worse(age, guards.first[at], 0.0, guards.second[at])
 
 
 def measure(run: Run, setup: Setup, guard: int, books: Books, long_usdt: float, short_usdt: float, asleep: bool) -> int:
