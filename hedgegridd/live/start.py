@@ -33,12 +33,12 @@ from hedgegridd.live.handlers import Handlers
 from hedgegridd.live.hostchannel import HostChannels
 from hedgegridd.live.latch import Latch
 from hedgegridd.live.pluginfolder import PluginFolder
-from hedgegridd.progress import Progress
 from hedgegridd.live.pulse import Pulse
 from hedgegridd.live.reload import reload
 from hedgegridd.live.services import Services
 from hedgegridd.model import KillFile, Mode, PluginChanged, Severity, Started
 from hedgegridd.plugins import Registry, equip, foreign_folders
+from hedgegridd.progress import Progress
 from hedgegridd.savefile import save
 from hedgegridd.schema import Config
 from hedgegridd.times import iso

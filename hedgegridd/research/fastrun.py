@@ -25,7 +25,7 @@ from hedgegridd.research.columns import Chunks
 from hedgegridd.research.fast import pit
 from hedgegridd.research.fast import shapes as s
 from hedgegridd.research.fast.shapes import Log, Rows, Run, Setup
-from hedgegridd.research.outcome import Outcome
+from hedgegridd.research.outcome import IDLE, Outcome
 
 CHUNK = 16_384
 GUARD_NAMES = ("daily_loss", "drawdown", "funding", "margin", "order_errors", "position_size", "session_loss", "stale_data")
@@ -106,7 +106,7 @@ class FastRun:
         self.setup = setup_of(config, self.engine, self.symbol, feed)
         self.run_state = guarded(s.new_run(chunk, new_course()), self.engine)
         self.names: dict[int, str] = {}  # ticket -> client id
-        self.kill: dict[str, Any] = {"active": False, "level": None, "reason": None, "since": None}
+        self.kill: dict[str, Any] = dict(IDLE)
         self.last_reason = ""
 
     def run(self, progress: Callable[[int], None]) -> Outcome:
@@ -148,7 +148,7 @@ class FastRun:
         told.count[0] = told.trips[0] = 0
         rows = int(run.rows.count[0])
         if rows:
-            self.recorder.bars(self.symbol, dict((name, getattr(run.rows, name)[:rows]) for name in Rows._fields[1:]))
+            self.recorder.bars(self.symbol, {name: getattr(run.rows, name)[:rows] for name in Rows._fields[1:]})
         run.rows.count[0] = 0
 
     def _ordered(self, run: Run, time: int, ticket: int, leg: int, role: int, side: int, price: int, qty: int, *_: Any) -> None:

@@ -19,7 +19,7 @@ from hedgegridd.heart.engine import Engine
 from hedgegridd.kernel.metrics import new_course, note
 from hedgegridd.model import Bar, Durable, FeedEnd, Gap, KillFile, Outlook, Started, Stopping, Warmup
 from hedgegridd.research.against import Decision, decision
-from hedgegridd.research.outcome import Outcome
+from hedgegridd.research.outcome import IDLE, Outcome
 
 END = "end of the feed"
 NO_KILL = KillFile(0, active=False, missing=True)
@@ -78,11 +78,11 @@ class FullRun:
     def _outcome(self) -> Outcome:
         engine, books = self.engine, [desk.books for desk in self.engine.desks.values()]
         counts, kill, account = engine.counts, engine.kill, engine.account
-        held = {"active": kill.active, "level": kill.level.name.lower(), "reason": kill.reason, "since": kill.since}
+        held = {"active": True, "level": kill.level.name.lower(), "reason": kill.reason, "since": kill.since} if kill.active else dict(IDLE)
         return Outcome(
             "full", counts["bars"], counts["orders"], counts["fills"], counts["maker_fills"], account.equity, account.wallet,
             sum(one.realized for one in books), sum(one.fees for one in books), sum(one.funding for one in books),
-            sum(account.unrealized.values()), held if kill.active else {"active": False, "level": None, "reason": None, "since": None}, self.course,
+            sum(account.unrealized.values()), held, self.course,
         )  # fmt: skip
 
     def _begin(self, time: int) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+#: A kill switch that was not engaged.
+IDLE: dict[str, Any] = {"active": False, "level": None, "reason": None, "since": None}
+
 
 class Outcome(NamedTuple):
     """Money USDT; `fees` and `funding` positive = paid."""

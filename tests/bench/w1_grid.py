@@ -72,10 +72,20 @@ def play(run: Run, terms: Terms, bars: Any, first: int, last: int) -> None:
         if calm > 0:
             mark_calm(x, bars[3 * at : 3 * (at + calm)], calm, below, above)
         at += calm
-        if at < last:
-            now = bars[3 * at - 3 : 3 * at + 3]
-            bar(run, terms, int(now[2]), int(now[3]), int(now[4]), int(now[5]), at, at == settles)
-            at += 1
+        if at == last:
+            return
+        seen = bars[3 * at - 3 : 3 * at + 3]
+        before, high, low, close = int(seen[2]), int(seen[3]), int(seen[4]), int(seen[5])
+        if low <= edge[LOW] or high >= edge[HIGH]:
+            fill(run, terms, matching.Move(before, before, low, high, -1, -1, 0.0, at - 1, 1), at)
+        if abs(close - x[CENTRE]) > reach:
+            run.n[RECENTRES] += 1
+            recentre(run, terms, close, at)
+        if at == settles:
+            settle(run, terms, close)
+        draw(run, terms)
+        mark(x, x[AT_ZERO] + x[A_TICK] * close)
+        at += 1
 
 
 # --- equity at every bar --------------------------------------------------------------------------------------------------
@@ -104,6 +114,12 @@ def mark_calm(x: Array, bars: Any, count: int, below: int, above: int) -> None:
     x[PEAK], x[DEEPEST] = peak, deepest
 
 
+def mark(x: Array, seen: float) -> None:
+    """Peak, and the deepest fall from it as a part of it."""
+    x[PEAK] = max(x[PEAK], seen)
+    x[DEEPEST] = max(x[DEEPEST], (x[PEAK] - seen) / x[PEAK])
+
+
 def draw(run: Run, terms: Terms) -> None:
     """Equity as a + b x close, as long as nothing is filled."""
     books = books_of(run.cells)
@@ -116,23 +132,7 @@ def equity(books: Books, terms: Terms, close: float) -> float:
     return ledger.equity(CASH, 0.0, ledger.net(books), ledger.unrealized(books, terms.unit, close))
 
 
-# --- a bar that may touch something ---------------------------------------------------------------------------------------
-
-
-def bar(run: Run, terms: Terms, before: int, high: int, low: int, close: int, now: int, settles: bool) -> None:
-    """Fills and what they lead to, the recentre, funding; equity as all that left it. `before` is the last close."""
-    edge, x = run.book.edge, run.x
-    if low <= edge[LOW] or high >= edge[HIGH]:
-        fill(run, terms, matching.Move(before, before, low, high, -1, -1, 0.0, now - 1, 1), now)
-    if abs(close - x[CENTRE]) > RECENTRE * x[CENTRE]:
-        run.n[RECENTRES] += 1
-        recentre(run, terms, close, now)
-    if settles:
-        settle(run, terms, close)
-    draw(run, terms)
-    seen = x[AT_ZERO] + x[A_TICK] * close
-    x[PEAK] = max(x[PEAK], seen)
-    x[DEEPEST] = max(x[DEEPEST], (x[PEAK] - seen) / x[PEAK])
+# --- fills ---------------------------------------------------------------------------------------------------------------
 
 
 def fill(run: Run, terms: Terms, move: matching.Move, now: int) -> None:

@@ -77,7 +77,7 @@ def plain(value: Any) -> Any:
     return int(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-class Path_(SimpleNamespace):
+class Walk(SimpleNamespace):
     """A feed of one symbol out of a list of events."""
 
     carries = frozenset({"bars", "volume", "funding"})
@@ -99,7 +99,7 @@ class Path_(SimpleNamespace):
         return []
 
 
-def path(rng: random.Random, bars: int, interval: int = MINUTE) -> Path_:
+def path(rng: random.Random, bars: int, interval: int = MINUTE) -> Walk:
     """A walk with quiet and wild stretches, jumps, short and long holes, and settlements, some of them missing."""
     price, vol = rng.choice([800, 5_000, 100_000, 600_000]), rng.choice([2, 8, 30, 80])
     time, events, before = START + rng.randrange(0, 3 * 24 * 60) * MINUTE, [], []
@@ -124,7 +124,7 @@ def path(rng: random.Random, bars: int, interval: int = MINUTE) -> Path_:
         price = close
     outlook = rng.choice([None, 0.0001, -0.0003])
     tape = SimpleNamespace(interval_ms=interval)
-    return Path_(list=[*events, FeedEnd(events[-1].time)], before=before, outlook=outlook, cadence_ms=interval, tapes=[tape])
+    return Walk(list=[*events, FeedEnd(events[-1].time)], before=before, outlook=outlook, cadence_ms=interval, tapes=[tape])
 
 
 def settings(rng: random.Random) -> dict[str, Any]:
@@ -138,8 +138,8 @@ def settings(rng: random.Random) -> dict[str, Any]:
         "rebalance": {"recenter_trigger_bps": step + rng.choice([1.0, 60.0, 300.0])},
         "execution": {"price_tolerance_bps": rng.choice([0.0, 0.0, 6.0]), "qty_tolerance_pct": rng.choice([0.0, 1.0, 10.0])},
         "funding": {"funding_window_minutes": rng.choice([0, 60, 480, 960]), "funding_max_cost_bps": rng.choice([0.0, 1.0, 10.0])},
-        "regime": {"ema_fast": fast, "ema_slow": fast + rng.randrange(1, 20), "adx_len": rng.randrange(2, 8), "atr_len": rng.randrange(1, 8),
-                   "hysteresis_bps": rng.choice([0.0, 10.0]), "adx_threshold": rng.choice([0.0, 25.0])},
+        "regime": {"ema_fast": fast, "ema_slow": fast + rng.randrange(1, 20), "adx_len": rng.randrange(2, 8),
+                   "atr_len": rng.randrange(1, 8), "hysteresis_bps": rng.choice([0.0, 10.0]), "adx_threshold": rng.choice([0.0, 25.0])},
         "position": {"max_position_pct": rng.choice([20.0, 300.0, 12_500.0])},
         "policy": {"strategy": rng.choice(["throttled-counter", "core-and-scalp"]), "counter_levels": rng.randrange(0, 6),
                    "counter_qty_scale": rng.choice([0.0, 0.5, 1.0])},
