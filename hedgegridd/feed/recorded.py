@@ -88,7 +88,8 @@ class Recorded:
         lines = []
         for tape in self.tapes:
             for schedule in (self.schedules[symbol] for symbol in tape.symbols if symbol in self.schedules):
-                missing = [time for first, last in tape.windows() for time in schedule.missing(first, last)]
+                gone = [time for first, last in tape.windows() for time in schedule.missing(first, last)]
+                missing = [time for time in gone if self.since <= time and (self.until is None or time <= self.until)]
                 if missing:
                     span = f"{iso(missing[0])} to {iso(missing[-1])}"
                     lines.append(f"{schedule.symbol}: no funding recorded for {len(missing)} settlements, {span}")

@@ -43,7 +43,7 @@ class Compared(NamedTuple):
     session: str
     decisions: int
     differences: list[Difference]
-    count: int
+    differing: int
     hashes_equal: bool | None
 
     def row(self) -> dict[str, Any]:

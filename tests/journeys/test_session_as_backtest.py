@@ -31,7 +31,7 @@ def test_a_session_and_its_backtest_decide_the_same_bit_for_bit(home: Home, tmp_
     daemon.start(ready=False)
     assert daemon.ended() == 0, daemon.log[-2000:]
     found = backtest(daemon, tmp_path / "out")
-    assert found["against"]["hashes_equal"] and found["against"]["count"] == 0, found["against"]["differences"][:3]
+    assert found["against"]["hashes_equal"] and found["against"]["differing"] == 0, found["against"]["differences"][:3]
     assert found["against"]["decisions"] > 500 and found["fills"] == len(daemon.fills())
 
 
@@ -44,6 +44,6 @@ def test_a_session_that_was_interfered_with_is_told_apart_decision_by_decision(h
     daemon.signal(signal.SIGTERM)
     assert daemon.ended() == 0
     found = backtest(daemon, tmp_path / "out")["against"]
-    assert not found["hashes_equal"] and found["count"] > 0
+    assert not found["hashes_equal"] and found["differing"] > 0
     assert all(one["time"] and one["what"] and one["where"] in ("session", "backtest") for one in found["differences"])
     assert any(one["where"] == "session" and "cancel" in one["what"] for one in found["differences"])
