@@ -428,7 +428,7 @@ def describe(params: Params, state: State) -> dict[str, float]:
         "ready": float(trend.bars >= params.warmup),
         "regime": float(trend.regime),
         "center": float(state.center),
-        "strength": trend.strength,
+        "strength": regime.confidence(params.regime, trend),
         "change_24h_pct": (trend.close - ago) / ago * 100.0 if ago > 0 else math.nan,
         "atr_bps": trend.atr / trend.close * ladder.BPS if trend.close > 0 else 0.0,
         "adx": trend.adx,

@@ -157,6 +157,8 @@ def _amends(wish: Wish, resting: Resting, tolerance_pct: float, plan: Plan) -> N
 
 def _places(wish: Wish, plan: Plan) -> None:
     """Post what nothing serves: stops, take-profits, entries from the nearest outwards, both legs in turn."""
+    if _all_served(wish, plan):
+        return
     for role in (STOP, TAKE_PROFIT, ENTRY):
         first = plan.count[0]
         for rung in range(wish.count[0]):
@@ -165,6 +167,13 @@ def _places(wish: Wish, plan: Plan) -> None:
         if role == ENTRY and plan.count[0] - first > 1:
             _weigh(wish, plan, first)
             _sort(plan, first)
+
+
+def _all_served(wish: Wish, plan: Plan) -> bool:
+    for rung in range(wish.count[0]):
+        if plan.server[rung] == FREE and wish.qty[rung] > 0:
+            return False
+    return True
 
 
 def _weigh(wish: Wish, plan: Plan, first: int) -> None:

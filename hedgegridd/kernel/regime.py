@@ -47,12 +47,11 @@ class RegimeState(NamedTuple):
     minus: float  #: smoothed downward movement, ticks
     adx: float
     regime: int
-    strength: float  #: 0..1
 
 
 def new_regime() -> RegimeState:
     """Before the first bar."""
-    return RegimeState(0, 0, 0, 0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, SIDEWAYS, 0.0)
+    return RegimeState(0, 0, 0, 0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, SIDEWAYS)
 
 
 def new_day() -> Array:
@@ -88,26 +87,38 @@ def strength(params: RegimeParams, gap_bps: float, adx: float, dx: float) -> flo
     return max(0.0, min((gap + trend + dx / 100.0) / SCORES, 1.0))
 
 
+def one_sided(plus: float, minus: float) -> float:
+    """Wilder's DX, 0..100. Both directional indicators are divided by the same average range, so it cancels out of their ratio."""
+    return 100.0 * abs(plus - minus) / (plus + minus) if plus + minus > 0.0 else 0.0
+
+
+def apart_bps(fast: float, slow: float) -> float:
+    """How far the fast average lies above the slow one."""
+    return (fast - slow) / slow * 10_000.0
+
+
+def confidence(params: RegimeParams, state: RegimeState) -> float:
+    """`strength` as it stands: for people, so no bar pays for it."""
+    if state.bars < 2:
+        return 0.0
+    return strength(params, apart_bps(state.fast, state.slow), state.adx, one_sided(state.plus, state.minus))
+
+
 def update(params: RegimeParams, state: RegimeState, high: int, low: int, close: int) -> RegimeState:
     """The state after one more complete bar."""
     if state.bars == 0:
-        return RegimeState(1, high, low, close, float(close), float(close), 0.0, 0.0, 0.0, 0.0, SIDEWAYS, 0.0)
+        return RegimeState(1, high, low, close, float(close), float(close), 0.0, 0.0, 0.0, 0.0, SIDEWAYS)
     count = state.bars  # movements seen, this one included
     up, down = high - state.high, state.low - low
     atr = smooth(state.atr, float(max(high, state.close) - min(low, state.close)), count, params.atr_len)
     plus = smooth(state.plus, float(up) if up > down and up > 0 else 0.0, count, params.adx_len)
     minus = smooth(state.minus, float(down) if down > up and down > 0 else 0.0, count, params.adx_len)
-    # Both directional indicators are divided by the same average range, so it cancels out of their ratio.
-    dx = 100.0 * abs(plus - minus) / (plus + minus) if plus + minus > 0.0 else 0.0
     adx = state.adx
     if count >= params.adx_len:
-        adx = smooth(state.adx, dx, count - params.adx_len + 1, params.adx_len)
+        adx = smooth(state.adx, one_sided(plus, minus), count - params.adx_len + 1, params.adx_len)
     fast, slow = follow(state.fast, close, params.ema_fast), follow(state.slow, close, params.ema_slow)
-    gap_bps = (fast - slow) / slow * 10_000.0
-    regime = turn(params, state.regime, gap_bps, adx)
-    return RegimeState(
-        count + 1, high, low, close, fast, slow, atr, plus, minus, adx, regime, strength(params, gap_bps, adx, dx)
-    )  # fmt: skip
+    regime = turn(params, state.regime, apart_bps(fast, slow), adx)
+    return RegimeState(count + 1, high, low, close, fast, slow, atr, plus, minus, adx, regime)
 
 
 def settle(keep: float, twice: bool) -> int:

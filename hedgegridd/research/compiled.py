@@ -10,6 +10,7 @@ which must belong to the user and be writable by nobody else: code is loaded fro
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import os
 import re
@@ -80,18 +81,23 @@ def bind(strategy: Any, folder: Path | None = None) -> Code:
 
 
 class Door:
-    """A compiled function as it is called from outside, made when first called with arguments of these types."""
+    """A compiled function as it is called from outside, made when it is first asked for with arguments of these types."""
 
     def __init__(self, function: Any) -> None:
-        self.function, self.made = function, set[Any]()
+        self.function = function
 
     def __call__(self, *given: Any) -> Any:
+        return self.open(*given)(*given)
+
+    def open(self, *given: Any) -> Callable[..., Any]:
+        """The machine code for arguments of just these types, which it does not look at again: looking takes milliseconds."""
         import numba
 
         kinds = tuple(numba.typeof(one) for one in given)
-        if kinds not in self.made:
+        if kinds not in self.function.overloads:
             self._make(kinds)
-        return self.function(*given)
+        found: Callable[..., Any] = self.function.overloads[kinds].entry_point
+        return found
 
     def _make(self, kinds: tuple[Any, ...]) -> None:
         from numba.core.errors import NumbaError
@@ -101,7 +107,6 @@ class Door:
                 self.function.compile(kinds)
         except NumbaError as error:
             raise Untranslatable(_where(error)) from error
-        self.made.add(kinds)
 
 
 def _where(error: Exception) -> str:
@@ -179,7 +184,7 @@ def _never(params: Any, state: Any, market: Any) -> bool:
 
 # --- one piece of machine code ------------------------------------------------------------------------------------------
 
-COLD = tuple(os.environ.get("COLD", "").split(","))
+ASIDE = ("wishes", "step", "risk", "compare", "rescue_bare", "advance", "sum_up", "count_up", "hear_out", "listen", "3pit7see_bar", "warm", "settle")
 DOOR = "door."  # what the name of a door begins with, for the compiler
 
 
@@ -189,13 +194,16 @@ def _linked_once() -> Iterator[None]:
     make it of every function with all that it calls, which takes twice as long."""
     from numba.core.registry import cpu_target
 
-    maker = cpu_target.target_context.codegen()
+    maker, tidying = cpu_target.target_context.codegen(), gc.isenabled()
     before = maker._library_class
     maker._library_class = _part_of(before)
+    gc.disable()  # a compiler makes millions of small things, and hardly any garbage
     try:
         yield
     finally:
         maker._library_class = before
+        if tidying:
+            gc.enable()
 
 
 @cache
@@ -257,15 +265,43 @@ def _part_of(library: Any) -> Any:
                     module.link_in(part.alone() if isinstance(part, Part) else part._get_module_for_linking(), preserve=True)
             return module
 
+        def add_llvm_module(self, module: Any) -> None:
+            module.data_layout = self._codegen._data_layout
+            self._final_module.link_in(module)
+
         def _optimize_final_module(self) -> None:
             for function in self._final_module.functions:
                 if not function.is_declaration and function.name not in self._own:
                     function.linkage = "internal"
-                    if any(f"{len(name)}{name}B" in function.name for name in COLD):
-                        function.add_function_attribute("noinline")
-            super()._optimize_final_module()
+            _in_one(self._final_module, self._own)
+            manager, builder = self._codegen._module_pass_manager(opt=2, loop_vectorize=False, slp_vectorize=False)
+            manager.run(self._final_module, builder)
 
     return Part
+
+
+def _in_one(module: Any, door: set[str]) -> None:
+    """What a calm bar goes through becomes one piece without calls, and what `turn.ASIDE` names stays out of it."""
+    defined = {function.name: function for function in module.functions if not function.is_declaration}
+    aside = {name for name in defined if any((one if one[0].isdigit() else f"{len(one)}{one}") + "B" in name for one in ASIDE)}
+    for name in aside:
+        defined[name].add_function_attribute("noinline")
+    found, seen = [name for name in door if "play" in name], aside | door
+    while found:
+        function = defined[found.pop()]
+        for callee in _called(function):
+            if callee in defined and callee not in seen:
+                seen.add(callee)
+                found.append(callee)
+                defined[callee].add_function_attribute("alwaysinline")
+
+
+def _called(function: Any) -> Iterator[str]:
+    for block in function.blocks:
+        for instruction in block.instructions:
+            if instruction.opcode == "call":
+                *_, callee = instruction.operands
+                yield callee.name
 
 
 # --- where machine code is kept -----------------------------------------------------------------------------------------
@@ -335,6 +371,8 @@ def _layout(value: Any) -> Any:
 
     fields = list[Any]()
     for name, part in zip(value._fields, value, strict=True):
+        if part == ():
+            continue
         if isinstance(part, tuple):
             fields.append((name, _layout(part)))
         else:
@@ -344,6 +382,8 @@ def _layout(value: Any) -> Any:
 
 def _fill(room: Any, value: Any) -> None:
     for name, part in zip(value._fields, value, strict=True):
+        if part == ():
+            continue
         if isinstance(part, tuple):
             _fill(room[name], part)
         else:

@@ -27,7 +27,7 @@ from hedgegridd.research.fast import shapes as s
 from hedgegridd.research.fast.shapes import Log, Rows, Run, Setup
 from hedgegridd.research.outcome import IDLE, Outcome
 
-CHUNK = 16_384
+CHUNK = 16_392
 GUARD_NAMES = ("daily_loss", "drawdown", "funding", "margin", "order_errors", "position_size", "session_loss", "stale_data")
 
 

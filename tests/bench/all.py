@@ -6,6 +6,7 @@ python tests/bench/all.py [--quick]
 from __future__ import annotations
 
 import activation
+import backtest
 import heart
 import memory
 import ready
@@ -14,7 +15,7 @@ import stage
 import status
 import w1
 
-BENCHMARKS = (status, ready, memory, heart, replay, activation, w1)
+BENCHMARKS = (status, ready, memory, heart, replay, activation, w1, backtest)
 
 
 def measure(quick: bool = False) -> list[stage.Row]:

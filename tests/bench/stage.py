@@ -7,6 +7,7 @@ is printed beside a figure, and a figure that misses it is no failure.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import math
 import os
 import random
@@ -78,6 +79,24 @@ def main(measure: Callable[[bool], list[Row]]) -> None:
     print(table(measure(parser.parse_args().quick)))
 
 
+#: Starts a command and tells what it took: a process inherits the peak of the one that starts it, and this one is small.
+SMALL = """
+import resource, subprocess, sys, time
+begun = time.perf_counter()
+code = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL).returncode
+print(time.perf_counter() - begun, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)
+sys.exit(code)
+"""
+
+
+def spent(command: Sequence[str], **environment: str) -> tuple[float, float]:
+    """Seconds and peak MB of a command from its start to its end; what it prints is dropped, and that it fails raises."""
+    line = [sys.executable, "-I", "-S", "-c", SMALL, *command]
+    told = subprocess.run(line, check=True, stdout=subprocess.PIPE, text=True, env={**ENVIRONMENT, **environment}).stdout
+    seconds, peak = map(float, told.split())
+    return seconds, peak
+
+
 # --- market data --------------------------------------------------------------------------------------------------------
 
 
@@ -100,6 +119,31 @@ def csv_bars(path: Path, bars: int, **walk: float) -> Path:
             high, low = max(last, close) + reach, max(1, min(last, close) - reach)
             file.write(f"{START_MS + i * MINUTE_MS},{last / 10},{high / 10},{low / 10},{close / 10},{rng.randrange(1, 90_000) / 1000}\n")
             last = close
+    return path
+
+
+def no_parquet() -> str:
+    """Why no Parquet can be written here; "" = it can."""
+    return "" if importlib.util.find_spec("pyarrow") and importlib.util.find_spec("numpy") else "pyarrow is not installed"
+
+
+def parquet_bars(path: Path, bars: int, seed: int = 7, price: float = 100_000.0, year_vol: float = 0.6) -> Path:
+    """Seeded minutes for years: a walk that is thrown back a fifth above and below its first price, so that the last year is like the
+    first. Funding is not beside them."""
+    import numpy
+    import pyarrow
+    from pyarrow import parquet
+
+    rng, within = numpy.random.default_rng(seed), math.log(1.2)
+    away = numpy.cumsum(rng.standard_normal(bars) * (year_vol / math.sqrt(525_600)))
+    folded = numpy.abs((away + within) % (4 * within) - 2 * within) - within
+    closes = numpy.round(price * numpy.exp(folded) * 10)
+    opened = numpy.concatenate((closes[:1], closes[:-1]))
+    high, low = numpy.maximum(opened, closes) + rng.integers(20, 400, bars), numpy.minimum(opened, closes) - rng.integers(20, 400, bars)
+    columns = {"open_time": START_MS + numpy.arange(bars) * MINUTE_MS, "open": opened / 10, "high": high / 10, "low": low / 10}
+    columns |= {"close": closes / 10, "volume": rng.integers(1, 90_000, bars) / 1000}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    parquet.write_table(pyarrow.table(columns), path)
     return path
 
 
@@ -173,6 +217,15 @@ class Life(NamedTuple):
         """One verb over the control socket."""
         with Client(self.socket) as client:
             return client.call(verb, params, 10.0)
+
+
+def example(folder: Path, name: str, overlay: str) -> Path:
+    """An example of etc/ with `overlay` laid over it, as a user would: beside it, in conf.d."""
+    (folder / "conf.d").mkdir(mode=0o700)
+    for path, text in ((folder / name, (ROOT / "etc" / name).read_text()), (folder / "conf.d/bench.toml", overlay)):
+        path.write_text(text)
+        path.chmod(0o600)
+    return folder / name
 
 
 def config(folder: Path, *, speed: float | str = 1.0, balance: float = 10_000.0, foreign: int = 0) -> Path:

@@ -1,193 +1,162 @@
-"""W1, the reference workload, as a strategy of its own on the shipped matching and ledger, in plain Python.
+"""W1, the reference workload, on the shipped matching and ledger: `w1_grid`, compiled and as plain Python, beside the C kernel.
 
-Counts and equity must come out as the C kernel's; then its speed is told as a ratio to that kernel, run beside it. Needs the
-shared folder's w1.py (and with it numpy and gcc); without them the same strategy runs on made-up bars and proves nothing.
+Counts and equity must come out as the C kernel's, and compiled the same as plain to the last bit. Needs the shared folder's w1.py
+(and with it numpy and gcc) and numba; without them the same strategy runs in plain Python on made-up bars and proves nothing.
+
+Time is the thread's own processor time, medians of turns that alternate between both sides: what else the machine does is in neither.
 
     python tests/bench/w1.py [--quick]
 """
 
 from __future__ import annotations
 
+import ctypes
 import importlib.util
-import math
+import statistics
+import sys
 import time
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from types import ModuleType
+from typing import Any, NamedTuple
 
 import stage
+import w1_grid
 from stage import Row
 
-from hedgegridd.kernel import book, ledger, matching
-from hedgegridd.model import Instrument, Role
+from hedgegridd.research import compiled
 
-STEPS, SPACING, GROWTH, QTY = 10, 0.005, 1.1, 0.001
-TAKE_PROFIT_STEPS, STOP_STEPS, RECENTRE = 2, 5, 0.05
-FUNDING, FUNDING_EVERY, CASH = 0.0001, 480, 10_000.0
-TICK, LOT = 0.1, 1e-6
 EXPECTED = {"entries": 4105, "take_profits": 2939, "stops": 1162, "recentres": 137}
 EQUITY, WITHIN = 9_909.79, 0.05
-COUNTED = {Role.ENTRY: "entries", Role.TAKE_PROFIT: "take_profits", Role.STOP: "stops"}
-Bars = tuple[list[int], list[int], list[int]]  #: high, low, close in ticks
+YEAR, TURNS = 525_600, 31
 
 
-class Order:
-    """What a ticket stands for: rung j of a leg, and for a lot's two exits the lot they close."""
+class Result(NamedTuple):
+    """How a run ended."""
 
-    __slots__ = ("grid", "j", "leg", "lot", "role")
-
-    def __init__(self, role: Role, leg: int, j: int, grid: int, lot: int = 0) -> None:
-        self.role, self.leg, self.j, self.grid, self.lot = role, leg, j, grid, lot
-
-
-class W1:
-    """The strategy: it places into a shipped book, the shipped matching fills, the shipped ledger counts."""
-
-    def __init__(self, first: int) -> None:
-        instrument = Instrument(TICK, LOT, 1, 10**9, 10**9, 0.0, 2.0, 5.0, 1.0, 0.0)
-        self.terms = book.new_terms(instrument, book.Model.TOUCH, 0.0, 0.1)
-        self.book, self.tape, self.books = book.new_book(256), matching.new_tape(600), ledger.new_books()
-        self.qty = [math.floor(QTY * GROWTH**j / LOT + 0.5) for j in range(STEPS)]
-        self.orders: dict[int, Order] = {}
-        self.exits: dict[int, tuple[int, int]] = {}  # ticket of an entry -> tickets of its take-profit and its stop
-        self.rungs: dict[tuple[int, int], int] = {}  # (leg, j) -> ticket of its resting entry
-        self.counts: Counter[str] = Counter()
-        self.grid = self.tickets = 0
-        self.centre = self.step = 0.0
-        self.recentre(first, 0)
-
-    def recentre(self, close: int, now: int) -> None:
-        """A new grid around this close; open lots keep their exits."""
-        for ticket in self.rungs.values():
-            self.withdraw(ticket)
-        book.tidy(self.books, self.book, self.terms, CASH)
-        self.grid, self.centre, self.step = self.grid + 1, float(close), close * SPACING
-        for leg in (0, 1):
-            for j in range(STEPS):
-                self.enter(leg, j, now)
-
-    def enter(self, leg: int, j: int, now: int) -> None:
-        """Wish a rung."""
-        away = (j + 1) * self.step
-        price = self.centre - away if leg == 0 else self.centre + away
-        self.rungs[leg, j] = self.rest(Order(Role.ENTRY, leg, j, self.grid), price, now)
-
-    def rest(self, order: Order, price: float, now: int) -> int:
-        """Into the book, under a fresh ticket."""
-        self.tickets += 1
-        self.orders[self.tickets] = order
-        book.add(self.book, self.terms, self.tickets, order.leg, order.role, math.floor(price + 0.5), self.qty[order.j], now, 0)
-        return self.tickets
-
-    def withdraw(self, ticket: int) -> None:
-        """Out of the book, if it is still there."""
-        row = book.row_of(self.book, ticket)
-        if row >= 0:
-            book.remove(self.book, row)
-
-    def bar(self, before: int, low: int, high: int, now: int) -> None:
-        """A bar that may touch something; `before` is the last close."""
-        move = matching.Move(before, before, low, high, -1, -1, 0.0, now - 1, 1)
-        self.books = matching.match(self.books, self.book, self.terms, CASH, move, self.tape)
-        closed, rows = False, self.tape.count[0]
-        self.tape.count[0] = 0
-        for row in range(rows):
-            if self.tape.kind[row] == matching.Kind.FILL:
-                closed |= self.filled(self.tape.ticket[row], self.tape.price[row], now)
-        if closed:
-            book.tidy(self.books, self.book, self.terms, CASH)
-
-    def filled(self, ticket: int, price: int, now: int) -> bool:
-        """A fill: an entry gets its exits, an exit ends its twin. True where a lot was closed."""
-        order = self.orders[ticket]
-        self.counts[COUNTED[order.role]] += 1
-        if order.role == Role.ENTRY:
-            self.opened(ticket, order, price, now)
-            return False
-        take_profit, stop = self.exits.pop(order.lot)
-        self.withdraw(stop if order.role == Role.TAKE_PROFIT else take_profit)
-        if order.role == Role.TAKE_PROFIT and order.grid == self.grid:
-            self.enter(order.leg, order.j, now)
-        return True
-
-    def opened(self, ticket: int, order: Order, price: int, now: int) -> None:
-        """A lot: its take-profit two steps away, its stop five."""
-        good = self.step if order.leg == 0 else -self.step
-        take_profit = self.rest(Order(Role.TAKE_PROFIT, order.leg, order.j, order.grid, ticket), price + TAKE_PROFIT_STEPS * good, now)
-        stop = self.rest(Order(Role.STOP, order.leg, order.j, order.grid, ticket), price - STOP_STEPS * good, now)
-        self.exits[ticket] = take_profit, stop
-        if order.grid == self.grid:
-            del self.rungs[order.leg, order.j]
-
-    def fund(self, close: int) -> None:
-        """Both legs settle."""
-        for leg in (0, 1):
-            due = ledger.funding_due(ledger.held(self.books, leg), self.terms.unit, close, FUNDING, leg)
-            self.books = ledger.pay_funding(self.books, due)
-
-    def equity(self, close: float) -> float:
-        """USDT."""
-        marked = ledger.unrealized(self.books, self.terms.unit, close)
-        return ledger.equity(CASH, 0.0, ledger.net(self.books), marked)
-
-    def line(self) -> tuple[float, float]:
-        """Equity as a + b x close, as long as nothing is filled: what it is at each quiet bar."""
-        at_zero = self.equity(0.0)
-        return at_zero, self.equity(1.0) - at_zero
+    counts: dict[str, int]
+    equity: float
+    deepest: float
+    all: tuple[list[float], ...]
 
 
-def play(bars: Bars) -> tuple[W1, float, float]:
-    """Every bar; the strategy, its equity at the end and its deepest drawdown (a fraction of the peak)."""
-    highs, lows, closes = bars
-    strategy, peak, deepest = W1(closes[0]), CASH, 0.0
-    edge, reach = strategy.book.edge, RECENTRE * strategy.centre
-    a, b = strategy.line()
-    for i in range(1, len(closes)):
-        close = closes[i]
-        touched = lows[i] <= edge[book.LOW] or highs[i] >= edge[book.HIGH]
-        if touched:
-            strategy.bar(closes[i - 1], lows[i], highs[i], i)
-        if abs(close - strategy.centre) > reach:
-            strategy.counts["recentres"] += 1
-            strategy.recentre(close, i)
-            reach = RECENTRE * strategy.centre
-        if (i + 1) % FUNDING_EVERY == 0:
-            strategy.fund(close)
-            touched = True
-        if touched:
-            a, b = strategy.line()
-        equity = a + b * close
-        if equity > peak:
-            peak = equity
-        elif (peak - equity) > deepest * peak:
-            deepest = (peak - equity) / peak
-    return strategy, strategy.equity(closes[-1]), deepest
+class Doors(NamedTuple):
+    """The strategy as it is run: plain or compiled."""
+
+    begin: Callable[..., None]
+    play: Callable[..., None]
+    new_run: Callable[[], Any]
+    terms: Any
+
+
+PLAIN = Doors(w1_grid.begin, w1_grid.play, w1_grid.new_run, w1_grid.new_terms())
+
+
+def played(doors: Doors, bars: Sequence[int]) -> tuple[float, Result]:
+    """All bars but the first, which only says where the grid begins: processor seconds, and the end."""
+    run, first, last = doors.new_run(), int(bars[2]), int(bars[-1])
+    begun = time.thread_time()
+    doors.begin(run, doors.terms, first)
+    doors.play(run, doors.terms, bars, 1, len(bars) // 3)
+    seconds = time.thread_time() - begun
+    cells = tuple([float(value) for value in part] for part in (run.n, run.x, run.cells))
+    equity = w1_grid.equity(w1_grid.books_of(run.cells), w1_grid.new_terms(), float(last))
+    return seconds, Result(dict(zip(EXPECTED, map(int, run.n), strict=False)), equity, float(run.x[w1_grid.DEEPEST]), cells)
+
+
+def compiled_doors(folder: Path | None = None) -> Doors:
+    """`w1_grid` and the kernel's modules as machine code; kept in `folder`, if given."""
+    import numba
+
+    if folder is not None:
+        numba.config.CACHE_DIR = str(folder / compiled.fingerprint(w1_grid))
+
+    def wrap(function: Any, _: bool) -> Any:
+        door = function.__module__ == w1_grid.__name__ and function.__name__ in ("begin", "play")
+        options = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True, "_nrt": False}
+        return numba.njit(cache=door and folder is not None, no_cpython_wrapper=not door, **options)(function)
+
+    twin = compiled.twins(w1_grid, wrap)[w1_grid.__name__]
+    return Doors(twin.begin, twin.play, lambda: compiled.record(w1_grid.new_run()), as_record(w1_grid.new_terms()))
+
+
+def as_record(value: Any) -> Any:
+    """A NamedTuple of numbers and lists as one record: compiled functions hand it to each other as an address, not as twenty numbers.
+    What is empty is left out, as no compiled function asks for it."""
+    import numpy
+
+    def fields(part: Any) -> list[tuple[str, Any]]:
+        return [(name, cell) for name, cell in zip(part._fields, part, strict=True) if cell != ()]
+
+    def layout(cell: Any) -> Any:
+        if isinstance(cell, tuple):
+            return numpy.dtype([(name, *(layout(inner) if isinstance(inner, list) else (layout(inner),))) for name, inner in fields(cell)])
+        if isinstance(cell, list):
+            return layout(cell[0]), (len(cell),)
+        return "f8" if isinstance(cell, float) else "i8"
+
+    def cells(cell: Any) -> Any:
+        return tuple(cells(inner) for _, inner in fields(cell)) if isinstance(cell, tuple) else cell
+
+    return numpy.array([cells(value)], dtype=layout(value)).view(numpy.recarray)[0]
 
 
 def measure(quick: bool = False) -> list[Row]:
     """The year, and the C kernel beside it; or a few made-up days."""
-    reference = None if quick else shared()
+    reference = None if quick or compiled.available() else shared()
     if reference is None:
-        made = list(stage.closes(2_000 if quick else 525_600, price=50_000.0))
-        bars = [close + 20 for close in made], [close - 20 for close in made], made
-    else:
-        bars = in_ticks(reference.data())
-    begun = time.perf_counter()
-    strategy, equity, deepest = play(bars)
-    speed = (len(bars[0]) - 1) / (time.perf_counter() - begun)
-    row = Row("W1 on the shipped matching and ledger", speed, "bars/s", "", "plain Python; equity, peak and drawdown at every bar")
-    if reference is None:
-        return [row._replace(note="made-up bars: proves nothing")]
-    if strategy.counts != EXPECTED or abs(equity - EQUITY) > WITHIN:
-        raise RuntimeError(f"W1 came out as {dict(strategy.counts)} and {equity:.4f}, expected {EXPECTED} and {EQUITY}")
-    kernel = reference.run(5)
-    if abs(deepest - kernel["maxdd"]) > 1e-3:
-        raise RuntimeError(f"W1's drawdown came out as {deepest}, the kernel's as {kernel['maxdd']}")
+        bars = made_up(2_000 if quick else YEAR)
+        speed = (len(bars) // 3 - 1) / played(PLAIN, bars)[0]
+        return [Row("W1 on the shipped matching, plain Python", speed, "bars/s", "", "made-up bars: proves nothing")]
+    columns = reference.data()
+    packed = in_ticks(columns)
+    with stage.folder() as folder:
+        whole, resident = whole_process(packed, folder)
+    seconds, plain = played(PLAIN, packed.tolist())
+    check(plain)
+    kernel, theirs = of_the_kernel(reference, columns)
+    doors, ours = compiled_doors(), list[float]()
+    for _ in range(TURNS):
+        took, machine = played(doors, packed)
+        ours.append(took)
+        theirs.append(kernel())
+    if machine != plain:
+        raise RuntimeError(f"compiled and plain differ:\n{machine}\n{plain}")
+    bars = len(packed) // 3 - 1
+    fast, slow, c = bars / statistics.median(ours[1:]), bars / seconds, bars / statistics.median(theirs[1:])
+    counts, how = "/".join(map(str, EXPECTED.values())), f"medians of {TURNS} turns each; C {c / 1e6:.0f} M bars/s"
     return [
-        row,
-        Row("W1 / C kernel", speed / kernel["bars_per_s"], "x", "0.3 compiled", "same run; a compiled path comes with a later issue"),
-        Row("W1 equity at the end", equity, "USDT", f"{EQUITY:,.2f}", f"counts {'/'.join(map(str, EXPECTED.values()))}, as expected"),
+        Row("W1 on the shipped matching, compiled", fast, "bars/s", "", "equity, peak and drawdown at every bar"),
+        Row("W1 compiled / C kernel", fast / c, "x", "0.30, moonshot 0.7", how),
+        Row("W1 compiled / plain", fast / slow, "x", "", f"plain Python {slow / 1000:.0f} k bars/s, bit for bit the same"),
+        Row("W1 compiled, whole process, warm cache", whole, "s", "C 0.11", "reads its bars from a file"),
+        Row("W1 compiled, whole process, peak memory", resident, "MB", "C 42"),
+        Row("W1 equity at the end", plain.equity, "USDT", f"{EQUITY:,.2f}", f"counts {counts}, as expected"),
     ]
+
+
+def check(result: Result) -> None:
+    """RuntimeError unless it is W1's known end."""
+    if result.counts != EXPECTED or abs(result.equity - EQUITY) > WITHIN:
+        raise RuntimeError(f"W1 came out as {result.counts} and {result.equity:.4f}, expected {EXPECTED} and {EQUITY}")
+
+
+# --- bars -----------------------------------------------------------------------------------------------------------------
+
+
+def made_up(bars: int) -> list[int]:
+    """High, low and close of seeded minutes, side by side, in ticks."""
+    return [value for close in stage.closes(bars, price=50_000.0) for value in (close + 20, close - 20, close)]
+
+
+def in_ticks(columns: Sequence[Any]) -> Any:
+    """The reference's high, low and close side by side: four bytes hold a price in ticks."""
+    import numpy
+
+    return numpy.round(numpy.stack(columns[1:], axis=1) / w1_grid.TICK).astype("i4").reshape(-1)
+
+
+# --- the other side -------------------------------------------------------------------------------------------------------
 
 
 def shared() -> ModuleType | None:
@@ -202,11 +171,45 @@ def shared() -> ModuleType | None:
     return module
 
 
-def in_ticks(data: Sequence[object]) -> Bars:
-    """The reference's arrays as lists of ticks."""
-    _, high, low, close = ([round(value / TICK) for value in column.tolist()] for column in data)  # type: ignore[attr-defined]
-    return high, low, close
+def of_the_kernel(reference: Any, columns: Sequence[Any]) -> tuple[Callable[[], float], list[float]]:
+    """One turn of the C kernel in processor seconds, as a function; and the first turn, whose end is looked at."""
+    call = reference.library().w1_full
+    double = ctypes.POINTER(ctypes.c_double)
+    pointers = [column.ctypes.data_as(double) for column in columns[1:]]
+    parameters, result, bars = reference.Par(**reference.PARAMETERS), reference.Res(), ctypes.c_int64(len(columns[3]))
+
+    def turn() -> float:
+        begun = time.thread_time()
+        call(*pointers, bars, ctypes.byref(parameters), ctypes.byref(result))
+        return time.thread_time() - begun
+
+    first = turn()
+    if (result.entries, result.tps, result.sls, result.recentres) != tuple(EXPECTED.values()) or abs(result.equity - EQUITY) > WITHIN:
+        raise RuntimeError(f"the C kernel came out at {result.equity}")
+    return turn, [first]
+
+
+# --- a process of its own ---------------------------------------------------------------------------------------------------
+
+
+def whole_process(packed: Any, folder: Path) -> tuple[float, float]:
+    """Seconds and peak MB of a process that reads its bars, binds the compiled strategy from a warm cache and runs it once."""
+    import numpy
+
+    numpy.save(folder / "bars.npy", packed)
+    turns = [stage.spent([sys.executable, __file__, "--one-run", str(folder)]) for _ in range(4)]
+    return statistics.median(seconds for seconds, _ in turns[1:]), turns[-1][1]
+
+
+def one_run(folder: Path) -> None:
+    """What `whole_process` starts."""
+    import numpy
+
+    check(played(compiled_doors(folder), numpy.load(folder / "bars.npy"))[1])
 
 
 if __name__ == "__main__":
-    stage.main(measure)
+    if sys.argv[1:2] == ["--one-run"]:
+        one_run(Path(sys.argv[2]))
+    else:
+        stage.main(measure)

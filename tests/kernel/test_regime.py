@@ -95,7 +95,7 @@ def test_a_regime_changes_only_where_the_averages_are_apart(seed):
         after = regime.update(PARAMS, state, *bar)
         if after.regime != state.regime:
             assert abs(after.fast - after.slow) / after.slow * 1e4 > PARAMS.hysteresis_bps
-        assert 0.0 <= after.strength <= 1.0
+        assert 0.0 <= regime.confidence(PARAMS, after) <= 1.0
         state = after
 
 
@@ -104,7 +104,7 @@ def test_a_plain_trend_is_seen(slope, trend):
     bars = [(500_000 + slope * i + 50, 500_000 + slope * i - 50, 500_000 + slope * i) for i in range(200)]
     state = learn(PARAMS, bars)
     assert state.regime == trend
-    assert (state.strength > 0.8) == (trend != SIDEWAYS)
+    assert (regime.confidence(PARAMS, state) > 0.8) == (trend != SIDEWAYS)
 
 
 def test_strength_is_clamped_at_both_ends():

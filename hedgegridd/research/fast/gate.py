@@ -30,8 +30,8 @@ def hold(run: Run) -> int:
 
 
 def touched(run: Run) -> None:
-    """An open order is not what it was: sums and the last comparison hold no more."""
-    run.n[s.CHANGED], run.n[s.SERVED] = 1, 0
+    """An open order is not what it was: sums, and what was last made of them, hold no more."""
+    run.n[s.CHANGED], run.n[s.COMPARED], run.n[s.WEIGHED] = 1, 0, 0
 
 
 # --- what the open orders come to -----------------------------------------------------------------------------------------
@@ -39,9 +39,13 @@ def touched(run: Run) -> None:
 
 def tally(run: Run, setup: Setup) -> None:
     """Sum up the open orders, if one of them changed."""
-    if run.n[s.CHANGED] == 0:
-        return
-    tally_now(run)
+    if run.n[s.CHANGED] == 1:
+        sum_up(run, setup)
+
+
+def sum_up(run: Run, setup: Setup) -> None:
+    """All sums anew."""
+    count_up(run)
     x, orders = run.x, run.orders
     x[s.OPENERS] = x[s.OPENERS_SHORT] = 0.0
     for row in range(orders.count[0]):
@@ -51,10 +55,14 @@ def tally(run: Run, setup: Setup) -> None:
 
 
 def tally_now(run: Run) -> None:
+    """As far as a bar's row shows them."""
+    if run.n[s.CHANGED] == 1:
+        count_up(run)
+
+
+def count_up(run: Run) -> None:
     """How many entries rest or are in flight, the trigger of each leg's resting stop, and whether a leg is being closed."""
     n, orders = run.n, run.orders
-    if n[s.CHANGED] == 0:
-        return
     for leg in (0, 1):
         n[s.ENTRIES + leg] = n[s.STOP_AT + leg] = n[s.CLOSING + leg] = 0
     for row in range(orders.count[0]):
@@ -109,11 +117,7 @@ def closing_qty(run: Run, leg: int) -> int:
 
 
 def refuses(setup: Setup, run: Run, leg: int, price: int, qty: int) -> bool:
-    """Does this opener break a limit? The rules of `heart.gate`, in its order."""
-    orders = run.orders
-    for row in range(orders.count[0]):
-        if orders.mine[row] == 1 and orders.price[row] == price and orders.leg[row] == leg and orders.role[row] == ENTRY:
-            return True
+    """Does this opener break a limit? The rules of `heart.gate`; nobody asks which one spoke first, so the dearest is asked last."""
     tally(run, setup)
     books, x, equity = books_of(run.heart), run.x, run.x[s.EQUITY]
     notional = qty * price * setup.terms.unit
@@ -129,7 +133,18 @@ def refuses(setup: Setup, run: Run, leg: int, price: int, qty: int) -> bool:
         return True
     if not measures.share_pct(at_risk(setup, run, leg, price, qty, notional), equity) <= setup.max_risk_pct:
         return True
-    return too_many_legs(setup, run, books, leg) or lacks_margin(setup, run, long_usdt, short_usdt, notional)
+    if too_many_legs(setup, run, books, leg) or lacks_margin(setup, run, long_usdt, short_usdt, notional):
+        return True
+    return has_order(run, leg, price)
+
+
+def has_order(run: Run, leg: int, price: int) -> bool:
+    """Is an entry of ours open at this rung?"""
+    orders = run.orders
+    for row in range(orders.count[0]):
+        if orders.price[row] == price and orders.leg[row] == leg and orders.role[row] == ENTRY and orders.mine[row] == 1:
+            return True
+    return False
 
 
 def at_risk(setup: Setup, run: Run, leg: int, price: int, qty: int, notional: float) -> float:

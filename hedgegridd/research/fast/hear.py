@@ -103,7 +103,7 @@ def exchange(setup: Setup, run: Run, kind: int, place: int) -> None:
     if row < 0 or run.orders.mine[row] == 0:
         return
     if kind == s.ACCEPTED:
-        accepted(run, row)
+        accepted(setup, run, row)
     elif kind == s.REJECTED:
         rejected(setup, run, row, more)
     elif kind == s.AMENDED:
@@ -117,7 +117,7 @@ def exchange(setup: Setup, run: Run, kind: int, place: int) -> None:
         moved(run)
 
 
-def accepted(run: Run, row: int) -> None:
+def accepted(setup: Setup, run: Run, row: int) -> None:
     """It rests."""
     orders = run.orders
     if orders.state[row] == s.LIVE:
@@ -125,7 +125,23 @@ def accepted(run: Run, row: int) -> None:
     orders.state[row] = s.LIVE
     refusals.pardon(run.refusals, orders.leg[row], orders.role[row], orders.price[row])
     log(run, s.L_ACCEPTED, orders.ticket[row], 0, 0, 0, 0, 0, 0, 0.0, 0.0)
-    moved(run)
+    if not foreseen(setup, run, row):
+        moved(run)
+
+
+def foreseen(setup: Setup, run: Run, row: int) -> bool:
+    """Since an order last changed, have the guards looked, did a comparison find nothing to do, and did it find this one, no stop, to be
+    what is wished? Then that it rests now changes nothing that either looks at."""
+    n, role = run.n, run.orders.role[row]
+    if n[s.COMPARED] == 0 or n[s.WEIGHED] == 0 or n[s.DIRTY] == 1 or n[s.STIRRED] == 1 or n[s.FLATTENING] == 1:
+        return False
+    if run.plan.count[0] > 0 or role == STOP or role == CLOSE:
+        return False
+    rung = run.plan.serves[run.orders.at[row]]
+    if rung < 0:
+        return False
+    wanted, remaining = run.wanted.qty[rung], run.orders.qty[row] - run.orders.filled[row]
+    return abs(remaining - wanted) * 100.0 <= setup.qty_tolerance_pct * wanted
 
 
 def rejected(setup: Setup, run: Run, row: int, code: int) -> None:

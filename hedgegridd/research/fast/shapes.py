@@ -106,7 +106,7 @@ def new_guards() -> Guards:
 # --- orders -------------------------------------------------------------------------------------------------------------
 
 PENDING, SENT, LIVE = 0, 1, 2  # as model.OrderState
-ORDERS = 1024
+ORDERS = 1_016
 
 
 class Orders(NamedTuple):
@@ -125,17 +125,18 @@ class Orders(NamedTuple):
     rests: Array  #: the exchange has it
     there: Array  #: whole quantity as the exchange has it
     done: Array  #: of this, filled
+    at: Array  #: its row in `resting`, when last compared
 
 
 def new_orders() -> Orders:
     """None."""
-    return Orders([0], *([0] * ORDERS for _ in range(12)))
+    return Orders([0], *([0] * ORDERS for _ in range(13)))
 
 
 # --- what was said and not yet heard --------------------------------------------------------------------------------------
 
 ACCEPTED, REJECTED, AMENDED, CANCELLED, FILLED, PAID, SEE_BAR, SEE_FUNDING, SEE_GAP, SEE_OUTLOOK, REPORT, DURABLE, STOPPING = range(13)
-SAYINGS = 8192
+SAYINGS = 8_200
 
 
 class Inbox(NamedTuple):
@@ -159,7 +160,7 @@ def new_inbox() -> Inbox:
 
 # --- refusals -----------------------------------------------------------------------------------------------------------
 
-REFUSALS = 256
+REFUSALS = 264
 
 
 class Refusals(NamedTuple):
@@ -181,7 +182,7 @@ def new_refusals() -> Refusals:
 # --- what is told ---------------------------------------------------------------------------------------------------------
 
 L_ORDER, L_ACCEPTED, L_AMENDED, L_REJECTED, L_CANCELLED, L_WITHDRAWN, L_FILL, L_PAID, L_TRIP, L_KILL, L_FLAT, L_GAP = range(12)
-LOG_ROWS, LOG_SPARE = 32_768, 12_288
+LOG_ROWS, LOG_SPARE = 32_776, 12_288
 PICTURE = 40  #: numbers of a snapshot, kept with each trip
 TRIPS = 256
 
@@ -249,7 +250,7 @@ def new_rows(rows: int) -> Rows:
 (NOW, X_NOW, SEEN, TRADED, DIRTY, STIRRED, GENERATION, DAY, KILLED, KILL_LEVEL, UNSETTLED, STOPPED, HALTED, PAUSED_BY, ERRORS_UNTIL,
  REFUSED_UNTIL, HOLD, WANT_DURABLE, FLATTENING, FLAT_ASKED, RETRY_MS, RETRY_AT, PHASE, THOUGHTS, HAS_BAR, OPEN, HIGH, LOW, CLOSE,
  NEXT_FUNDING, FUNDING_MS, CHANGED, ENTRIES, ENTRIES_SHORT, STOP_AT, STOP_AT_SHORT, CLOSING, CLOSING_SHORT, TIDY, PAID_AT, PAID_AT_SHORT,
- BAIL, BARS, COUNT_FILLS, COUNT_MAKERS, COUNT_ORDERS, PLANS, ERRORS_FIRST, ERRORS_LAST, VOLUME, SERVED, ABOVE, BELOW, SETTLED) = range(54)  # fmt: skip
+ BAIL, BARS, COUNT_FILLS, COUNT_MAKERS, COUNT_ORDERS, PLANS, ERRORS_FIRST, ERRORS_LAST, VOLUME, COMPARED, WEIGHED, ABOVE, BELOW, SETTLED) = range(55)  # fmt: skip
 INTS = 64
 # Columns of Run.x, money and prices.
 MARK, RATE, EQUITY, NET, MARKED, SESSION_START, SESSION_PEAK, DAY_START, DAY_PEAK, OPENERS, OPENERS_SHORT, WALLET = range(12)
@@ -309,7 +310,7 @@ def new_run(rows: int, course: Array) -> Run:
     thought = Thought(*([0] * 16 for _ in range(5)))
     return Run(
         [0] * INTS, [0.0] * FLOATS, [0.0] * EASES, [0.0] * 7, [0.0] * 7, new_orders(), new_inbox(), new_refusals(), new_guards(), thought, [0] * ERRORS,
-        new_book(), new_tape(), wish, new_wish(), new_resting(width), [0] * width, new_plan(2 * width), new_log(), new_rows(rows), course,
+        new_book(ORDERS + 16), new_tape(), wish, new_wish(), new_resting(width), [0] * width, new_plan(2 * width), new_log(), new_rows(rows), course,
     )  # fmt: skip
 
 

@@ -55,23 +55,53 @@ def play(setup: Setup, params: Any, run: Run, state: Any, events: Events, first:
         if run.log.count[0] > s.LOG_ROWS - s.LOG_SPARE or run.log.trips[0] > s.TRIPS - s.GUARDS or run.n[s.BAIL] != 0:
             return state, at
         kind, time = events.kind[at], events.time[at]
-        if kind == s.WARM:
+        if kind == s.BAR and pit.passes(run, time, events.high[at], events.low[at], events.close[at], events.volume[at]):
+            calm = look(setup, run, events, at)
+            market = market_of(run, BAR_MOMENT, run.n[s.NOW], 0, 0, 0, 0, 1.0)
+            state = learn(params, state, market)
+            if not still(params, state, market):
+                state = wishes(params, state, market, run.wish)
+                calm = False
+            if act(setup, run, calm):
+                state = hear_out(setup, params, run, state, events, at)
+        elif kind == s.WARM:
             state = warm(params, run, state, events, at)
-        elif kind != s.BAR:
-            if kind == s.FUNDING:
+        else:
+            if kind == s.BAR:
+                pit.see_bar(run, setup, time, events.open[at], events.high[at], events.low[at], events.close[at], events.volume[at])
+            elif kind == s.FUNDING:
                 pit.settle(run, setup, time, events.rate[at])
             state = listen(setup, params, run, state, events, at)
-        else:
-            if pit.passes(run, time, events.high[at], events.low[at], events.close[at], events.volume[at]):
-                state = bar(setup, params, run, state, events, at)
-                if run.inbox.span[1] > 0 or run.n[s.WANT_DURABLE] == 1:
-                    state = hear_out(setup, params, run, state, events, at)
-            else:
-                pit.see_bar(run, setup, time, events.open[at], events.high[at], events.low[at], events.close[at], events.volume[at])
-                state = listen(setup, params, run, state, events, at)
-            if setup.rows == 1:
-                tell_bar(params, run, state, time)
+        if kind == s.BAR and setup.rows == 1:
+            tell_bar(params, run, state, time)
     return state, last
+
+
+def look(setup: Setup, run: Run, events: Events, at: int) -> bool:
+    """A bar completed that touched no order: facts and risk. Is every guard at ease? Then none was asked, as none would say a new thing."""
+    n = run.n
+    if events.time[at] > n[s.NOW]:
+        pass_time(run, events.time[at])
+    hear.bar(setup, run, events, at)
+    if ease.at_ease(setup, run):
+        n[s.DIRTY] = 0
+        return True
+    risk(setup, run)
+    return False
+
+
+def act(setup: Setup, run: Run, calm: bool) -> bool:
+    """After thought: orders, protection, flatten. Where all is calm and the wish is the old one, nothing is compared that was compared
+    before. Is there anything to hear now?"""
+    n = run.n
+    if not (calm and compared(run)):
+        n[s.STIRRED] = 1
+        compare(setup, run)
+    elif run.plan.count[0] > 0:
+        try_again(setup, run)
+    protect(setup, run)
+    flatten(setup, run)
+    return run.inbox.span[1] > 0 or n[s.WANT_DURABLE] == 1
 
 
 def listen(setup: Setup, params: Any, run: Run, state: Any, events: Events, at: int) -> Any:
@@ -93,27 +123,30 @@ def listen(setup: Setup, params: Any, run: Run, state: Any, events: Events, at: 
 
 
 def hear_out(setup: Setup, params: Any, run: Run, state: Any, events: Events, at: int) -> Any:
-    """Until nothing is left to say, and the disk has spoken."""
+    """Until nothing is left to say, and the disk has spoken: facts and risk, thought, then orders."""
     n, span = run.n, run.inbox.span
     while span[0] < span[1] or n[s.WANT_DURABLE] == 1:
-        if span[0] < span[1]:
-            place = span[0]
+        place, kind = span[0], s.DURABLE
+        if place < span[1]:
+            kind = run.inbox.kind[place]
             span[0] = place + 1
-            state = handle(setup, params, run, state, run.inbox.kind[place], place, events, at)
         else:
             n[s.WANT_DURABLE] = 0
-            state = handle(setup, params, run, state, s.DURABLE, 0, events, at)
+        take(setup, run, kind, place, events, at)
+        if n[s.THOUGHTS] > 0:
+            state = think(params, run, state)
+        compare(setup, run)
+        protect(setup, run)
+        flatten(setup, run)
     span[0] = span[1] = 0
     if n[s.TIDY] == 1:
         forget(run)
     return state
 
 
-def handle(setup: Setup, params: Any, run: Run, state: Any, kind: int, place: int, events: Events, at: int) -> Any:
-    """One saying or event: the engine's order of thought."""
+def take(setup: Setup, run: Run, kind: int, place: int, events: Events, at: int) -> None:
+    """The facts of one saying or event, and what the guards make of them."""
     n = run.n
-    if kind == s.SEE_BAR:
-        return bar(setup, params, run, state, events, at)
     time = n[s.X_NOW]
     if s.SEE_BAR <= kind <= s.SEE_OUTLOOK or kind == s.STOPPING:
         time = events.time[at]
@@ -122,6 +155,9 @@ def handle(setup: Setup, params: Any, run: Run, state: Any, kind: int, place: in
     n[s.THOUGHTS] = 0
     if kind <= s.PAID:
         hear.exchange(setup, run, kind, place)
+    elif kind == s.SEE_BAR:
+        hear.bar(setup, run, events, at)
+        hear.reason(run, BAR_MOMENT, 0, 0, 0, 0)
     elif kind == s.REPORT:
         hear.report(run, place)
     elif kind == s.DURABLE:
@@ -130,36 +166,6 @@ def handle(setup: Setup, params: Any, run: Run, state: Any, kind: int, place: in
         hear.market(run, kind, events, at)
     if n[s.DIRTY] == 1:
         risk(setup, run)
-    state = think(params, run, state)
-    compare(setup, run)
-    protect(setup, run)
-    flatten(setup, run)
-    return state
-
-
-def bar(setup: Setup, params: Any, run: Run, state: Any, events: Events, at: int) -> Any:
-    """A bar completed: the same order of thought. Where nothing is near and nothing changed, nobody is asked again who would say
-    the same."""
-    n = run.n
-    if events.time[at] > n[s.NOW]:
-        pass_time(run, events.time[at])
-    hear.bar(setup, run, events, at)
-    calm = ease.at_ease(setup, run)
-    if calm:
-        n[s.DIRTY] = 0
-    else:
-        risk(setup, run)
-    market = market_of(run, BAR_MOMENT, n[s.NOW], 0, 0, 0, 0, 1.0)
-    state = learn(params, state, market)
-    if not still(params, state, market):
-        state = wishes(params, state, market, run.wish)
-        calm = False
-    if not (calm and served(run)):
-        n[s.STIRRED] = 1
-        compare(setup, run)
-    protect(setup, run)
-    flatten(setup, run)
-    return state
 
 
 def pass_time(run: Run, time: int) -> None:
@@ -192,6 +198,7 @@ def forget(run: Run) -> None:
                 orders.price[kept], orders.qty[kept], orders.filled[kept] = orders.price[row], orders.qty[row], orders.filled[row]
                 orders.state[kept], orders.ending[kept], orders.mine[kept] = orders.state[row], orders.ending[row], orders.mine[row]
                 orders.rests[kept], orders.there[kept], orders.done[kept] = orders.rests[row], orders.there[row], orders.done[row]
+                orders.at[kept] = orders.at[row]
             kept += 1
     orders.count[0] = kept
 
@@ -202,7 +209,7 @@ def forget(run: Run) -> None:
 def risk(setup: Setup, run: Run) -> None:
     """The strategy's own risk_management, then every breaker."""
     n = run.n
-    n[s.DIRTY] = 0
+    n[s.DIRTY], n[s.WEIGHED] = 0, 1
     own_guard(setup, run)
     if setup.guarded == 0:
         n[s.SETTLED] = 1
@@ -324,16 +331,22 @@ def compare(setup: Setup, run: Run) -> None:
     sift(run, held_back != 0 or n[s.HALTED] == 1 or n[s.PAUSED_BY] != 0)
     fill_resting(run)
     found = diff.diff(run.wanted, run.resting, setup.price_tolerance_bps, setup.qty_tolerance_pct, run.plan)
-    n[s.SERVED] = 1 if found == 0 and n[s.NOW] >= n[s.REFUSED_UNTIL] else 0
+    n[s.COMPARED] = 1 if n[s.NOW] >= n[s.REFUSED_UNTIL] else 0
     if found > 0:
         n[s.PLANS] += 1
         perform(setup, run, found)
 
 
-def served(run: Run) -> bool:
-    """Did the last comparison find nothing to do, and would one of the same wish with the same orders find nothing now?"""
+def compared(run: Run) -> bool:
+    """Would a comparison find what the last one found: the same wish, orders that are as they were, no price crossed?"""
     n = run.n
-    return n[s.SERVED] == 1 and n[s.STIRRED] == 0 and n[s.ABOVE] < n[s.TRADED] < n[s.BELOW] and n[s.NOW] >= n[s.REFUSED_UNTIL]
+    return n[s.COMPARED] == 1 and n[s.STIRRED] == 0 and n[s.ABOVE] < n[s.TRADED] < n[s.BELOW] and n[s.NOW] >= n[s.REFUSED_UNTIL]
+
+
+def try_again(setup: Setup, run: Run) -> None:
+    """What the last comparison found and the gate did not let through."""
+    run.n[s.PLANS] += 1
+    perform(setup, run, run.plan.count[0])
 
 
 def sift(run: Run, held_back: bool) -> None:
@@ -379,7 +392,7 @@ def fill_resting(run: Run) -> None:
                 resting.remaining[at] = orders.qty[row] - orders.filled[row]
                 kept = orders.role[row] == STOP and (kept_short if orders.leg[row] == 1 else kept_long)
                 resting.state[at] = 3 if orders.ending[row] == 1 or kept else orders.state[row]
-                run.rows_of[at] = row
+                run.rows_of[at], orders.at[row] = row, at
                 at += 1
     resting.count[0] = at
 
@@ -421,6 +434,11 @@ def protect(setup: Setup, run: Run) -> None:
     gate.tally(run, setup)
     if (books.long_qty == 0 or run.n[s.CLOSING] == 1) and (books.short_qty == 0 or run.n[s.CLOSING_SHORT] == 1):
         return
+    rescue_bare(setup, run, books)
+
+
+def rescue_bare(setup: Setup, run: Run, books: Books) -> None:
+    """The legs that have no stop."""
     bare_long = books.long_qty > 0 and run.n[s.CLOSING] == 0
     bare_short = books.short_qty > 0 and run.n[s.CLOSING_SHORT] == 0
     if bare_long:
@@ -451,6 +469,12 @@ def start_flatten(run: Run) -> None:
 
 def flatten(setup: Setup, run: Run) -> None:
     """Openers and take-profits go, legs are closed; then the stops; then the exchange is asked."""
+    if run.n[s.KILLED] == 1 or run.n[s.FLATTENING] == 1:
+        advance(setup, run)
+
+
+def advance(setup: Setup, run: Run) -> None:
+    """The kill switch is active, or a flatten on its way."""
     n, books = run.n, books_of(run.heart)
     holds = books.long_qty + books.short_qty > 0
     if n[s.KILLED] == 1 and n[s.KILL_LEVEL] == s.FLATTEN and holds and n[s.FLATTENING] == 0:
