@@ -23,7 +23,7 @@ def picture(engine: Engine) -> Snapshot:
         equity,
         account.wallet,
         sum([desk.books.realized for desk in desks]),
-        sum(account.unrealized.values()),
+        sum(account.unrealized.values(), 0.0),
         sum([desk.books.fees for desk in desks]),
         sum([desk.books.funding for desk in desks]),
         account.transfers,

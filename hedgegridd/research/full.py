@@ -82,7 +82,7 @@ class FullRun:
         return Outcome(
             "full", counts["bars"], counts["orders"], counts["fills"], counts["maker_fills"], account.equity, account.wallet,
             sum(one.realized for one in books), sum(one.fees for one in books), sum(one.funding for one in books),
-            sum(account.unrealized.values()), held, self.course,
+            sum(account.unrealized.values(), 0.0), held, self.course,
         )  # fmt: skip
 
     def _begin(self, time: int) -> None:
