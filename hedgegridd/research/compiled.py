@@ -1,8 +1,7 @@
 """The compiler: the unchanged sources of the kernel, the strategy and the fast engine, as machine code. The only file that knows numba.
 
-One law: what is compiled is the source that plain Python runs. Each module gets a twin: a copy of its namespace in which its own
-functions are compiled ones, and those of other modules are their twins. Neither fast mathematics nor fused multiplication is
-allowed, so both ways give the same bits.
+One law: what is compiled is the source that plain Python runs (`twins`). Neither fast mathematics nor fused multiplication is allowed, so
+both ways give the same bits.
 
 Machine code is kept on disk in a folder named by a hash of every source that went into it (numba itself looks at one file only),
 which must belong to the user and be writable by nobody else: code is loaded from it.
@@ -24,15 +23,7 @@ from types import FunctionType, ModuleType
 from typing import Any, NamedTuple
 
 from hedgegridd.errors import HedgegriddError
-
-#: Every module of ours that is compiled. Constants, shapes and the words are shared with the originals.
-MODULES = (
-    "hedgegridd.model",
-    *(f"hedgegridd.kernel.{name}" for name in ("ledger", "book", "matching", "diff", "ladder", "exits", "placement", "funding", "regime")),
-    *(f"hedgegridd.kernel.{name}" for name in ("measures", "metrics")),
-    *(f"hedgegridd.research.fast.{name}" for name in ("shapes", "told", "refusals", "panel", "ease", "pit", "gate", "hear", "turn")),
-)
-TURN = "hedgegridd.research.fast.turn"
+from hedgegridd.research.twins import MODULES, TURN, parts_of, twins
 
 
 class Code(NamedTuple):
@@ -67,33 +58,39 @@ def bind(strategy: Any, folder: Path | None = None) -> Code:
     """Compiled doors for a strategy (a module). `folder`: where machine code is kept, else the user's cache."""
     import numba
 
-    cache = (folder or cache_folder(os.environ)) / fingerprint(strategy)
-    safe = _own(cache)
+    if not isinstance(strategy, ModuleType):
+        raise Untranslatable(f"strategy {strategy.name} is no module of functions: only such a one can be compiled")
+    place = (folder or cache_folder(os.environ)) / fingerprint(strategy)
+    safe = _own(place)
     if safe:
-        numba.config.CACHE_DIR = str(cache)
+        numba.config.CACHE_DIR = str(place)
 
     def compiled(function: FunctionType, door: bool) -> Any:
         options = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True, "_nrt": False}
+        if door:
+            function.__qualname__ = f"{DOOR}{function.__name__}"
         return _plainly(numba.njit(cache=door and safe, no_cpython_wrapper=not door, **options)(function))
 
-    turn = twins(strategy, compiled)[TURN]
-    return Code(Door(turn.begin), Door(turn.play), True, not (safe and any(cache.iterdir())))
+    turn, parts = twins(strategy, compiled)[TURN], parts_of(strategy)
+    aside = (*ASIDE, *(f"{strategy.__name__}.{part.__name__}" for part in (parts.step, parts.wishes)))
+    return Code(Door(turn.begin, aside), Door(turn.play, aside), True, not (safe and any(place.iterdir())))
+
+
+# --- doors ----------------------------------------------------------------------------------------------------------------
 
 
 class Door:
     """A compiled function as it is called from outside, made when it is first asked for with arguments of these types."""
 
-    def __init__(self, function: Any) -> None:
-        self.function = function
+    def __init__(self, function: Any, aside: tuple[str, ...]) -> None:
+        self.function, self.aside = function, aside
 
     def __call__(self, *given: Any) -> Any:
         return self.open(*given)(*given)
 
     def open(self, *given: Any) -> Callable[..., Any]:
         """The machine code for arguments of just these types, which it does not look at again: looking takes milliseconds."""
-        import numba
-
-        kinds = tuple(numba.typeof(one) for one in given)
+        kinds = tuple(_kind(one) for one in given)
         if kinds not in self.function.overloads:
             self._make(kinds)
         found: Callable[..., Any] = self.function.overloads[kinds].entry_point
@@ -103,17 +100,39 @@ class Door:
         from numba.core.errors import NumbaError
 
         try:
-            with _linked_once():
+            with _hurried(self.aside):
                 self.function.compile(kinds)
         except NumbaError as error:
-            raise Untranslatable(_where(error)) from error
+            raise Untranslatable(_where(str(error))) from error
 
 
-def _where(error: Exception) -> str:
-    """What the compiler did not understand, and where: the innermost place that it names."""
-    places = re.findall(r'File "([^"]+)", line (\d+)', str(error))
-    said = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{places[-1][0]}:{places[-1][1]}: {said[0]}" if places else said[0]
+def opened(door: Callable[..., Any], *given: Any) -> Callable[..., Any]:
+    """A door for many calls with arguments of just these types; plain Python's stand open."""
+    return door.open(*given) if isinstance(door, Door) else door
+
+
+def _kind(value: Any) -> Any:
+    """The compiler's type of an argument. That of a record takes it a millisecond to find out."""
+    import numba
+    import numpy
+
+    return _kind_of_record(value.dtype) if isinstance(value, numpy.void) else numba.typeof(value)
+
+
+@cache
+def _kind_of_record(layout: Any) -> Any:
+    import numba
+
+    return numba.from_dtype(layout)
+
+
+def _where(said: str) -> str:
+    """The compiler's lament in one line: the place, and what it did not understand there. It tells of callers after what they call."""
+    lines = [re.sub("\x1b\\[[0-9;]*m", "", line).strip() for line in said.splitlines()]
+    places = [found for line in lines if (found := re.search(r'File "([^"]+)", line (\d+)', line))]
+    told = [line for line in lines if line and not re.match(r"Failed in|File |- |During|<source|There are|def |>>>|\^", line)]
+    what = " ".join(told[:2]) or "not understood"
+    return f"{places[0][1]}:{places[0][2]}: outside the kernel dialect: {what}" if places else f"outside the kernel dialect: {what}"
 
 
 def _plainly(function: Any) -> Any:
@@ -126,88 +145,63 @@ def _plainly(function: Any) -> Any:
         return kind.dtype if isinstance(kind, types.IntEnumMember) else kind
 
     ask = function.get_call_template
-    function.get_call_template = lambda args, kws: ask(tuple(number(kind) for kind in args), {name: number(kind) for name, kind in kws.items()})
+    function.get_call_template = lambda args, kws: ask(tuple(map(number, args)), {name: number(kind) for name, kind in kws.items()})
     return function
-
-
-def twins(strategy: Any, wrap: Callable[[FunctionType, bool], Any]) -> dict[str, ModuleType]:
-    """A twin of every module, with `wrap(function, is it a door)` in place of each of its own functions."""
-    from hedgegridd.kernel import metrics
-
-    originals = {name: import_module(name) for name in MODULES} | {strategy.__name__: strategy}
-    made = {name: ModuleType(name) for name in originals}
-    known: dict[Any, Any] = {original: made[name] for name, original in originals.items()}
-    for name, original in originals.items():
-        twin = made[name].__dict__
-        twin.update(original.__dict__)
-        for function in _functions(original):
-            copy = FunctionType(function.__code__, twin, function.__name__, function.__defaults__)
-            door = name == TURN and function.__name__ in ("begin", "play")
-            copy.__module__, copy.__qualname__ = function.__module__, f"{DOOR if door else ''}{function.__qualname__}"
-            known[function] = wrap(copy, door)
-    learn, still, wishes = getattr(strategy, "parts", (_taught_nothing, _never, strategy.step))
-    stance = getattr(strategy, "stance", _no_stance)
-    bound = {"step": strategy.step, "stance": stance, "note": metrics.note, "learn": learn, "still": still, "wishes": wishes}
-    for missing in (_no_stance, _taught_nothing, _never):
-        known[missing] = wrap(missing, False)
-    for name, twin_module in made.items():
-        space = {**twin_module.__dict__, **(bound if name == TURN else {})}
-        twin_module.__dict__.update({key: known[value] for key, value in space.items() if _hashable(value) and value in known})
-    return made
-
-
-def _functions(module: ModuleType) -> Iterator[FunctionType]:
-    """The module's own. Those outside the dialect are compiled by nobody: it is done when a function is first called."""
-    for value in list(module.__dict__.values()):
-        if isinstance(value, FunctionType) and value.__module__ == module.__name__:
-            yield value
-
-
-def _hashable(value: Any) -> bool:
-    return isinstance(value, FunctionType | ModuleType)
-
-
-def _no_stance(params: Any, state: Any) -> tuple[int, int]:
-    """A strategy that has no `stance` shows none."""
-    return 0, 0
-
-
-def _taught_nothing(params: Any, state: Any, market: Any) -> Any:
-    """A strategy whose `step` is not taken apart."""
-    return state
-
-
-def _never(params: Any, state: Any, market: Any) -> bool:
-    """Nor does anybody know whether its wish stays the same."""
-    return False
 
 
 # --- one piece of machine code ------------------------------------------------------------------------------------------
 
-ASIDE = ("wishes", "step", "risk", "compare", "rescue_bare", "advance", "sum_up", "count_up", "hear_out", "listen", "3pit7see_bar", "warm", "settle")
 DOOR = "door."  # what the name of a door begins with, for the compiler
+#: What a calm bar does not go through.
+ASIDE = ("pit.see_bar", "pit.settle", "gate.sum_up", "gate.count_up",
+         *(f"turn.{name}" for name in ("warm", "listen", "hear_out", "risk", "compare", "rescue_bare", "advance")))  # fmt: skip
 
 
 @contextmanager
-def _linked_once() -> Iterator[None]:
-    """While a door is compiled: functions are put together first and made machine code of once, as the door. The compiler would
-    make it of every function with all that it calls, which takes twice as long."""
+def _hurried(aside: tuple[str, ...]) -> Iterator[None]:
+    """While a door is compiled. Functions are put together first and made machine code of once, as the door: the compiler would do it with
+    every function and all that it calls. Questions about numbers are answered once, and garbage is looked for less often, as there is
+    hardly any. Of compilers whose insides look different nothing of this is asked, and they take three times as long."""
     from numba.core.registry import cpu_target
+    from numba.core.types.functions import BaseFunction
 
-    maker, tidying = cpu_target.target_context.codegen(), gc.isenabled()
-    before = maker._library_class
-    maker._library_class = _part_of(before)
-    gc.disable()  # a compiler makes millions of small things, and hardly any garbage
+    maker, limits, ask = cpu_target.target_context.codegen(), gc.get_threshold(), BaseFunction.get_call_type
+    library = getattr(maker, "_library_class", None)
+    if not all(hasattr(library, name) for name in ("finalize", "add_llvm_module", "_get_module_for_linking", "_optimize_final_module")):
+        yield
+        return
+    maker._library_class, BaseFunction.get_call_type = _part_of(library, aside), _remembering(ask)
+    gc.set_threshold(50_000, *limits[1:])
     try:
         yield
     finally:
-        maker._library_class = before
-        if tidying:
-            gc.enable()
+        maker._library_class, BaseFunction.get_call_type = library, ask
+        gc.set_threshold(*limits)
 
 
-@cache
-def _part_of(library: Any) -> Any:
+def _remembering(ask: Any) -> Any:
+    """Which of the many things that `+` can mean is meant between two numbers is found out once."""
+    from numba.core import types
+
+    simple = (types.Number, types.Boolean, types.Literal, types.IntEnumMember, types.Array, types.NestedArray)
+    known: dict[Any, Any] = {}
+
+    def remember(self: Any, context: Any, args: Any, kws: Any) -> Any:
+        if kws or not all(isinstance(kind, simple) for kind in args):
+            return ask(self, context, args, kws)
+        question = self.key, tuple(args)
+        if question not in known:
+            meant = ask(self, context, args, kws)
+            if meant is None:
+                return None
+            known[question] = meant, self._impl_keys[meant.args]
+        meant, self._impl_keys[meant.args] = known[question][0], known[question][1]
+        return meant
+
+    return remember
+
+
+def _part_of(library: Any, aside: tuple[str, ...]) -> Any:
     """The compiler's own kind of library, lazy."""
 
     class Nowhere:
@@ -219,32 +213,32 @@ def _part_of(library: Any) -> Any:
         """A part without what it calls, for the one place that has a list of all."""
 
         def __init__(self, part: Any) -> None:
-            self.part, self._reload_init = part, part._reload_init
+            self.part, self._reload_init = part, getattr(part, "_reload_init", set[Any]())
 
         def _get_module_for_linking(self) -> Any:
             return self.part.alone()
 
     class Part(library):  # type: ignore[misc]
-        """A function's code: of a door finished as usual, with every part that it calls, and those by nobody else; else left alone."""
+        """A function's code. That of a door is finished as usual, with all that it calls at whatever remove; others are left as they are."""
+
+        @property
+        def whole(self) -> bool:
+            return bool(self.name.startswith(DOOR))
 
         @property
         def codegen(self) -> Any:
             return self._codegen if self.whole else Nowhere()
 
-        @property
-        def whole(self) -> bool:
-            return bool(self._name.startswith(DOOR))
-
         def finalize(self) -> None:
             if not self.whole:
                 self._finalized = True
                 return
-            self._own = {function.name for function in self._final_module.functions if not function.is_declaration}
+            self.own = {function.name for function in _defined(self._final_module)}
             self._linking_libraries = [Bare(part) if isinstance(part, Part) else part for part in self.called({})]
             super().finalize()
 
         def called(self, known: dict[Any, None]) -> dict[Any, None]:
-            """All that is called from here, however far away."""
+            """All that is called from here."""
             for part in self._linking_libraries:
                 if part not in known:
                     known[part] = None
@@ -258,11 +252,11 @@ def _part_of(library: Any) -> Any:
 
         def _get_module_for_linking(self) -> Any:
             """For a stranger's library: with all that it calls."""
-            module = self.alone()
-            if not self.whole:
-                module = module.clone()
-                for part in self.called({}):
-                    module.link_in(part.alone() if isinstance(part, Part) else part._get_module_for_linking(), preserve=True)
+            if self.whole:
+                return self.alone()
+            module = self.alone().clone()
+            for part in self.called({}):
+                module.link_in(part.alone() if isinstance(part, Part) else part._get_module_for_linking(), preserve=True)
             return module
 
         def add_llvm_module(self, module: Any) -> None:
@@ -270,30 +264,37 @@ def _part_of(library: Any) -> Any:
             self._final_module.link_in(module)
 
         def _optimize_final_module(self) -> None:
-            for function in self._final_module.functions:
-                if not function.is_declaration and function.name not in self._own:
-                    function.linkage = "internal"
-            _in_one(self._final_module, self._own)
-            manager, builder = self._codegen._module_pass_manager(opt=2, loop_vectorize=False, slp_vectorize=False)
-            manager.run(self._final_module, builder)
+            _in_one(self._final_module, self.own, aside)
+            made = self._codegen._module_pass_manager(opt=2, loop_vectorize=False, slp_vectorize=False)
+            if isinstance(made, tuple):
+                made[0].run(self._final_module, made[1])
+            else:
+                made.run(self._final_module)
 
     return Part
 
 
-def _in_one(module: Any, door: set[str]) -> None:
-    """What a calm bar goes through becomes one piece without calls, and what `turn.ASIDE` names stays out of it."""
-    defined = {function.name: function for function in module.functions if not function.is_declaration}
-    aside = {name for name in defined if any((one if one[0].isdigit() else f"{len(one)}{one}") + "B" in name for one in ASIDE)}
-    for name in aside:
-        defined[name].add_function_attribute("noinline")
-    found, seen = [name for name in door if "play" in name], aside | door
+def _in_one(module: Any, door: set[str], aside: tuple[str, ...]) -> None:
+    """What a calm bar goes through becomes one piece without calls; what is `aside` stays out of it."""
+    known = {function.name: function for function in _defined(module)}
+    away = ["".join(f"{len(word)}{word}" for word in name.split(".")) + "B" for name in aside]
+    found, seen = [name for name in door if "play" in name], set(door)
+    for name, function in known.items():
+        if name not in door:
+            function.linkage = "internal"
+        if any(one in name for one in away):
+            function.add_function_attribute("noinline")
+            seen.add(name)
     while found:
-        function = defined[found.pop()]
-        for callee in _called(function):
-            if callee in defined and callee not in seen:
+        for callee in _called(known[found.pop()]):
+            if callee in known and callee not in seen:
+                known[callee].add_function_attribute("alwaysinline")
                 seen.add(callee)
                 found.append(callee)
-                defined[callee].add_function_attribute("alwaysinline")
+
+
+def _defined(module: Any) -> list[Any]:
+    return [function for function in module.functions if not function.is_declaration]
 
 
 def _called(function: Any) -> Iterator[str]:
@@ -318,7 +319,7 @@ def fingerprint(strategy: Any) -> str:
     import numba
 
     digest = hashlib.sha256(f"{sys.version} {numba.__version__}".encode())
-    for name in (*MODULES, "hedgegridd.research.compiled"):
+    for name in (*MODULES, "hedgegridd.research.twins", "hedgegridd.research.compiled"):
         digest.update(Path(str(import_module(name).__file__)).read_bytes())
     digest.update(Path(strategy.__file__).read_bytes())
     return digest.hexdigest()[:24]
@@ -343,7 +344,7 @@ def _safe(place: Path) -> bool:
 
 def record(value: Any) -> Any:
     """A NamedTuple of numbers, lists of numbers and such NamedTuples, as one record: compiled functions hand it to each other as a single
-    address. None of them may return it, or a part of it."""
+    address. None of them may return it, or a part of it. What is empty is left out."""
     import numpy
 
     room = numpy.zeros(1, dtype=_layout(value)).view(numpy.recarray)[0]
@@ -360,9 +361,17 @@ def arrays(value: Any) -> Any:
     return numpy.array(value, dtype=_number(value)) if isinstance(value, list) else value
 
 
+def _parts(value: Any) -> Iterator[tuple[str, Any]]:
+    if not hasattr(value, "_fields"):
+        raise Untranslatable(f"outside the kernel dialect: {type(value).__name__} is no NamedTuple of numbers")
+    return ((name, part) for name, part in zip(value._fields, value, strict=True) if part != ())
+
+
 def _number(value: Any) -> str:
     """The type of a number, or of the numbers of a list."""
     first = value[0] if isinstance(value, list) and value else value
+    if not isinstance(first, int | float | list):
+        raise Untranslatable(f"outside the kernel dialect: {first!r} is no number")
     return "f8" if isinstance(first, float) else "?" if isinstance(first, bool) else "i8"
 
 
@@ -370,21 +379,22 @@ def _layout(value: Any) -> Any:
     import numpy
 
     fields = list[Any]()
-    for name, part in zip(value._fields, value, strict=True):
-        if part == ():
-            continue
-        if isinstance(part, tuple):
-            fields.append((name, _layout(part)))
+    for name, part in _parts(value):
+        if isinstance(part, list):
+            fields.append((name, _number(part), (len(part),)))
         else:
-            fields.append((name, _number(part), (len(part),)) if isinstance(part, list) else (name, _number(part)))
+            fields.append((name, _layout(part) if isinstance(part, tuple) else _number(part)))
     return numpy.dtype(fields, align=True)
 
 
 def _fill(room: Any, value: Any) -> None:
-    for name, part in zip(value._fields, value, strict=True):
-        if part == ():
-            continue
+    """The room is all zeros, and a long list mostly one number throughout."""
+    for name, part in _parts(value):
         if isinstance(part, tuple):
             _fill(room[name], part)
-        else:
+        elif not isinstance(part, list):
             room[name] = part
+        elif part and part.count(part[0]) < len(part):
+            room[name][:] = part
+        elif part and part[0] != 0:
+            room[name][:] = part[0]

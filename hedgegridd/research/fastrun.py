@@ -21,7 +21,7 @@ from hedgegridd.kernel import book, ledger, measures
 from hedgegridd.kernel.metrics import new_course
 from hedgegridd.model import InstrumentView, LegView, Level, Snapshot
 from hedgegridd.research import compiled
-from hedgegridd.research.columns import Chunks
+from hedgegridd.research.columns import Chunks, new_events
 from hedgegridd.research.fast import pit
 from hedgegridd.research.fast import shapes as s
 from hedgegridd.research.fast.shapes import Log, Rows, Run, Setup
@@ -114,14 +114,16 @@ class FastRun:
         record, arrays = (compiled.record, compiled.arrays) if self.code.compiled else (_as_it_is, _as_it_is)
         run, params, state = record(self.run_state), record(self.desk.params), arrays(self.desk.strategy.initial(self.desk.params))
         setup = arrays(self.setup)
-        chunks = Chunks(self.feed, self.symbol, self.desk.strategy.warmup_bars(self.desk.params) + 1, self.chunk)
+        room = record(new_events(self.chunk))
+        play = compiled.opened(self.code.play, setup, params, run, state, room, 0, 0)
+        chunks = Chunks(self.feed, self.symbol, self.desk.strategy.warmup_bars(self.desk.params) + 1, self.chunk, room)
         for events, count in chunks:
             if chunks.begins is not None:
                 self.code.begin(setup, run, chunks.begins)
                 self.recorder.begin(chunks.begins)
-            events, at = record(events), 0
+            at = 0
             while at < count:
-                state, at = self.code.play(setup, params, run, state, events, at, count)
+                state, at = play(setup, params, run, state, events, at, count)
                 if run.n[s.BAIL]:
                     raise BeyondFast(f"the fast engine was not made for {WHY_BAIL[int(run.n[s.BAIL])]}")
                 self._tell(run)

@@ -9,13 +9,14 @@ import activation
 import backtest
 import heart
 import memory
+import peers
 import ready
 import replay
 import stage
 import status
 import w1
 
-BENCHMARKS = (status, ready, memory, heart, replay, activation, w1, backtest)
+BENCHMARKS = (status, ready, memory, heart, replay, activation, w1, backtest, peers)
 
 
 def measure(quick: bool = False) -> list[stage.Row]:

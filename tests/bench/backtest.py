@@ -1,8 +1,8 @@
 """The two engines of a backtest on seeded minutes: the shipped strategy as etc/backtest.toml sets it, kill switch and breakers on.
 
 "Loop" is the time inside the engine's own code, in this process, with a recorder that keeps nothing; "run" has the reading of the data
-in it; "whole process" is `hedgegridd backtest` from its start to its end, artefacts and report written. Needs numba and pyarrow; with
---quick the fast engine runs as plain Python.
+in it. Both are processor seconds, so that what else the machine does is in neither. "Whole process" is `hedgegridd backtest` from its
+start to its end by the clock, artefacts and report written. Needs numba and pyarrow; with --quick the fast engine is plain Python.
 
     python tests/bench/backtest.py [--quick]
 """
@@ -100,16 +100,16 @@ def timed_fast(job: backtest.Job, code: compiled.Code) -> Took:
     """One run of the fast engine, its doors watched."""
     spent = [0.0]
     watched = code._replace(begin=clocked(code.begin, spent), play=clocked(code.play, spent))
-    begun = time.perf_counter()
+    begun = time.process_time()
     outcome = FastRun(job.config, job.registry, job.feed(), Mute(), watched).run(nobody)
-    return Took(spent[0], time.perf_counter() - begun, outcome)
+    return Took(spent[0], time.process_time() - begun, outcome)
 
 
 def timed_full(job: backtest.Job) -> Took:
     """One run of the full engine."""
-    begun = time.perf_counter()
+    begun = time.process_time()
     outcome = FullRun(job.config, job.registry, job.feed(), Mute()).run(nobody)
-    seconds = time.perf_counter() - begun
+    seconds = time.process_time() - begun
     return Took(seconds, seconds, outcome)
 
 
@@ -117,9 +117,9 @@ def clocked(door: Callable[..., Any], spent: list[float]) -> Callable[..., Any]:
     """A function that adds what it takes."""
 
     def call(*given: Any) -> Any:
-        begun = time.perf_counter()
+        begun = time.process_time()
         answer = door(*given)
-        spent[0] += time.perf_counter() - begun
+        spent[0] += time.process_time() - begun
         return answer
 
     return call

@@ -122,8 +122,8 @@ def measure(quick: bool = False) -> list[Row]:
         theirs.append(kernel())
     if machine != plain:
         raise RuntimeError(f"compiled and plain differ:\n{machine}\n{plain}")
-    bars = len(packed) // 3 - 1
-    fast, slow, c = bars / statistics.median(ours[1:]), bars / seconds, bars / statistics.median(theirs[1:])
+    count = len(packed) // 3 - 1
+    fast, slow, c = count / statistics.median(ours[1:]), count / seconds, count / statistics.median(theirs[1:])
     counts, how = "/".join(map(str, EXPECTED.values())), f"medians of {TURNS} turns each; C {c / 1e6:.0f} M bars/s"
     return [
         Row("W1 on the shipped matching, compiled", fast, "bars/s", "", "equity, peak and drawdown at every bar"),
