@@ -244,7 +244,9 @@ def params(settings: Settings, instrument: Instrument) -> Params:
 
 def initial(params: Params) -> State:
     """Before the first bar: nothing learnt, nothing held."""
-    return State(regime.new_regime(), 0, params.grid.identity, regime.new_day(), ladder.new_grid(), exits.new_lots(), [-1.0] + [0.0] * BELOW)
+    return State(
+        regime.new_regime(), 0, params.grid.identity, regime.new_day(), ladder.new_grid(), exits.new_lots(), [-1.0] + [0.0] * BELOW
+    )
 
 
 def warmup_bars(params: Params) -> int:

@@ -1,8 +1,8 @@
 """For all tests: with HEDGEGRIDD_REQUIRE_ALL=1 a test that would be skipped fails.
 
-So that a build that leaves out the systemd tests because something is not installed is red, not silently smaller. Three kinds of
-skip stay skips: what needs the folder HEDGEGRIDD_SHARED where that is absent; what takes root, where this is not root; and what root
-cannot try ("as root: ...", where the reason names the test that does it instead).
+So that a build that leaves out the systemd tests because something is not installed is red, not silently smaller. Four kinds of
+skip stay skips: what needs the folder HEDGEGRIDD_SHARED where that is absent; a peer that a developer may install ("peers: ..."); what
+takes root, where this is not root; and what root cannot try ("as root: ...", where the reason names the test that does it instead).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 REQUIRE_ALL = os.environ.get("HEDGEGRIDD_REQUIRE_ALL") == "1"
-EXCUSED = ("HEDGEGRIDD_SHARED", "as root:" if os.geteuid() == 0 else "root")
+EXCUSED = ("HEDGEGRIDD_SHARED", "peers:", "as root:" if os.geteuid() == 0 else "root")
 
 
 def required(report: Any) -> None:

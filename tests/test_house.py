@@ -93,6 +93,7 @@ FENCES = {
     "hedgegridd/live/start.py::_as_it_was",
     "hedgegridd/live/start.py::_reload_by_signal",
     "hedgegridd/plugins.py::load_shipped",
+    "hedgegridd/research/compiled.py::_make",
 }
 
 #: Who builds the effects that reach an exchange: the engine behind the gate, and the release of what the gate let wait for the disk.

@@ -360,7 +360,9 @@ class Engine:
     def _amend(self, desk: Desk, name: str, remaining: int) -> None:
         order = desk.orders.open[name]
         grows = order.role == Role.ENTRY and remaining > order.qty - order.filled
-        if grows:  # growing an opener is opening: cancel, and let the gate see the new one
+        refused = desk.refusals.get((order.leg, order.role, order.price))
+        if grows or (refused is not None and self.now < refused.until):
+            # Growing an opener is opening: the gate must see the new one. And an amend that was just refused is not asked for again.
             self.cancel(desk, [order])
             return
         desk.orders.ending[name] = self.now

@@ -71,11 +71,15 @@ class Book(NamedTuple):
     gone_at: Array  #: ms of that quote
     since: Array  #: ms it began to rest
     whole: Array  #: a stop: 1 closes its leg, 0 only `remaining`
+    down: Array  #: a price at or below this may touch it, 0 = none
+    up: Array  #: a price at or above this may touch it, FAR = none
     edge: Array  #: nearest triggers, see LOW..MARK_HIGH
     closers: Array  #: lots of resting take-profits per leg
     openers: Array  #: tick-lots of resting entries per leg
     flow: Array  #: lots of the move under way still to be had by (purchases, sales); scratch of matching
     bound: Array  #: per leg, how far entries went before the stop; scratch of matching
+    hit: Array  #: rows that the move under way reaches, oldest first; scratch of matching
+    hits: Array  #: how many, and how many of each role and leg; scratch of matching
     seen: Array  #: see BID..VOLUME
     mark: Array  #: [mark price, else the last one; float ticks, nan = none yet]
 
@@ -100,10 +104,10 @@ def new_terms(instrument: Instrument, model: int, slippage_bps: float, share: fl
 
 def new_book(rows: int = ROWS) -> Book:
     """Nothing resting, nothing seen; room for `rows` orders."""
-    ticket, leg, role, price, remaining, ahead, gone, gone_at, since, whole = ([0] * rows for _ in range(10))
+    ticket, leg, role, price, remaining, ahead, gone, gone_at, since, whole, down, up, hit = ([0] * rows for _ in range(13))
     return Book(
-        [0], ticket, leg, role, price, remaining, ahead, gone, gone_at, since, whole,
-        [0, FAR, 0, FAR], [0, 0], [0, 0], [0, 0], [0, 0], [0] * 7, [math.nan],
+        [0], ticket, leg, role, price, remaining, ahead, gone, gone_at, since, whole, down, up,
+        [0, FAR, 0, FAR], [0, 0], [0, 0], [0, 0], [0, 0], hit, [0] * 7, [0] * 7, [math.nan],
     )  # fmt: skip
 
 
@@ -313,39 +317,70 @@ def _queue_ahead(book: Book, terms: Terms, side: int, price: int) -> int:
 
 
 def _count_in(book: Book, terms: Terms, row: int) -> None:
-    """Let one order count in the edges and sums."""
+    """Let one new order count in the edges and sums."""
     leg, role, price, edge = book.leg[row], book.role[row], book.price[row], book.edge
+    trigger = price
+    if role == ENTRY:
+        book.openers[leg] += price * book.remaining[row]
+    elif role != STOP:
+        book.closers[leg] += book.remaining[row]
+    if role != STOP and terms.model == Model.THROUGH:
+        trigger = price - order_side(leg, role)
+    below = order_side(leg, role) * (-1 if role == STOP else 1) > 0  # purchases wait below the market; stops the other way round
+    book.down[row], book.up[row] = (trigger, FAR) if below else (0, trigger)
     if role == STOP:
-        trigger, low, high = price, MARK_LOW, MARK_HIGH
-    else:
-        trigger, low, high = price - order_side(leg, role) * (1 if terms.model == Model.THROUGH else 0), LOW, HIGH
-        if role == ENTRY:
-            book.openers[leg] += price * book.remaining[row]
-        else:
-            book.closers[leg] += book.remaining[row]
-    if order_side(leg, role) * (-1 if role == STOP else 1) > 0:  # purchases wait below the market; stops the other way round
-        edge[low] = max(edge[low], trigger)
-        if role == STOP and not book.seen[MARKED]:
-            edge[LOW] = max(edge[LOW], trigger)
-    else:
-        edge[high] = min(edge[high], trigger)
-        if role == STOP and not book.seen[MARKED]:
-            edge[HIGH] = min(edge[HIGH], trigger)
+        edge[MARK_LOW], edge[MARK_HIGH] = max(edge[MARK_LOW], book.down[row]), min(edge[MARK_HIGH], book.up[row])
+    if role != STOP or not book.seen[MARKED]:
+        edge[LOW], edge[HIGH] = max(edge[LOW], book.down[row]), min(edge[HIGH], book.up[row])
 
 
 def tidy(books: Books, book: Book, terms: Terms, spare: float) -> None:
     """Drop dead rows, keep the order of the others, find the nearest triggers anew. `spare` as in `liquidation_span`."""
-    book.openers[0] = book.openers[1] = book.closers[0] = book.closers[1] = 0
-    book.edge[LOW], book.edge[HIGH], book.edge[MARK_LOW], book.edge[MARK_HIGH] = 0, FAR, 0, FAR
-    kept = 0
-    for row in range(book.count[0]):
+    _drop_dead(book)
+    _nearest(book)
+    _sum(book)
+    watch(books, book, terms, spare)
+
+
+def _drop_dead(book: Book) -> None:
+    """Those before the first dead row stay where they are."""
+    count, kept = book.count[0], 0
+    while kept < count and book.remaining[kept] > 0:
+        kept += 1
+    for row in range(kept + 1, count):
         if book.remaining[row] > 0:
-            if kept != row:
-                _copy(book, row, kept)
-            _count_in(book, terms, kept)
+            _copy(book, row, kept)
             kept += 1
     book.count[0] = kept
-    watch(books, book, terms, spare)
+
+
+def _nearest(book: Book) -> None:
+    """The nearest triggers. Loops without branches, which a compiler turns into wide instructions. Until marks arrive a stop waits
+    for the market as all else does, and nobody asks for the mark's edges: they stay as `add` drew them."""
+    edge, low, high, mark_low, mark_high = book.edge, 0, FAR, 0, FAR
+    if book.seen[MARKED]:
+        for row in range(book.count[0]):
+            stops = book.role[row] == STOP
+            mark_low, mark_high = max(mark_low, book.down[row] if stops else 0), min(mark_high, book.up[row] if stops else FAR)
+            low, high = max(low, 0 if stops else book.down[row]), min(high, FAR if stops else book.up[row])
+        edge[MARK_LOW], edge[MARK_HIGH] = mark_low, mark_high
+    else:
+        for row in range(book.count[0]):
+            low, high = max(low, book.down[row]), min(high, book.up[row])
+    edge[LOW], edge[HIGH] = low, high
+
+
+def _sum(book: Book) -> None:
+    """The lots of all that rests, as `_nearest` without branches."""
+    openers, openers_short, closers, closers_short = 0, 0, 0, 0
+    for row in range(book.count[0]):
+        kind, remaining = 2 * book.role[row] + book.leg[row], book.remaining[row]
+        lots = book.price[row] * remaining
+        openers += lots if kind == 2 * ENTRY else 0
+        openers_short += lots if kind == 2 * ENTRY + 1 else 0
+        closers += remaining if kind == 2 * TAKE_PROFIT else 0
+        closers_short += remaining if kind == 2 * TAKE_PROFIT + 1 else 0
+    book.openers[0], book.openers[1], book.closers[0], book.closers[1] = openers, openers_short, closers, closers_short
 
 
 def watch(books: Books, book: Book, terms: Terms, spare: float) -> None:
@@ -365,3 +400,4 @@ def _copy(book: Book, row: int, to: int) -> None:
     book.remaining[to], book.ahead[to] = book.remaining[row], book.ahead[row]
     book.gone[to], book.gone_at[to] = book.gone[row], book.gone_at[row]
     book.since[to], book.whole[to] = book.since[row], book.whole[row]
+    book.down[to], book.up[to] = book.down[row], book.up[row]

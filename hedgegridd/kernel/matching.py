@@ -122,10 +122,14 @@ def match(books: Books, book: Book, terms: Terms, spare: float, move: Move, tape
     """
     book.flow[0], book.flow[1] = move.sells, move.buys
     forced = move.trades == 1 and not book.seen[MARKED]
-    books = _entries(books, book, terms, move, forced, tape)
-    if forced:
+    _reached(book, move)
+    entries, stops = _hits(book, ENTRY, 0) + _hits(book, ENTRY, 1), _hits(book, STOP, 0) + _hits(book, STOP, 1)
+    if entries > 0:
+        books = _entries(books, book, terms, move, forced and stops > 0, tape)
+    if forced and (stops > 0 or _deadly(books, terms, spare, move)):
         books = _forced(books, book, terms, spare, move, tape)
-        books = _deeper(books, book, terms, move, tape)
+        if entries > 0:
+            books = _deeper(books, book, terms, move, tape)
     books = _take_profits(books, book, terms, move, tape)
     tidy(books, book, terms, spare)
     return books
@@ -133,9 +137,35 @@ def match(books: Books, book: Book, terms: Terms, spare: float, move: Move, tape
 
 def match_mark(books: Books, book: Book, terms: Terms, spare: float, move: Move, tape: Tape) -> Books:
     """A mark price came: stops and liquidation, nothing else. `move` from `mark_move`."""
+    _reached(book, move)
     books = _forced(books, book, terms, spare, move, tape)
     tidy(books, book, terms, spare)
     return books
+
+
+def _reached(book: Book, move: Move) -> None:
+    """Find the rows that the move may touch: all else that matching does looks at these alone."""
+    hits = book.hits
+    found = 0
+    for kind in range(1, 7):
+        hits[kind] = 0
+    for row in range(book.count[0]):
+        if (move.low <= book.down[row] or move.high >= book.up[row]) and book.since[row] <= move.begun and book.remaining[row] > 0:
+            book.hit[found] = row
+            hits[1 + 2 * book.role[row] + book.leg[row]] += 1
+            found += 1
+    book.hits[0] = found
+
+
+def _hits(book: Book, role: int, leg: int) -> int:
+    """How many orders of a role and leg the move may touch."""
+    return book.hits[1 + 2 * role + leg]  # type: ignore[no-any-return]
+
+
+def _deadly(books: Books, terms: Terms, spare: float, move: Move) -> bool:
+    """Does the move reach a price at which the account dies?"""
+    span = ledger.liquidation_span(books, terms.unit, spare, terms.tiers)
+    return bool(span.low >= move.low or span.high <= move.high)
 
 
 def _entries(books: Books, book: Book, terms: Terms, move: Move, to_stop: bool, tape: Tape) -> Books:
@@ -144,11 +174,12 @@ def _entries(books: Books, book: Book, terms: Terms, move: Move, to_stop: bool, 
         side = order_side(leg, ENTRY)
         reach = _reach(terms, move, side)
         bound = reach
-        stop = _nearest_stop(book, move, leg) if to_stop else -1
+        stop = _nearest_stop(book, leg) if to_stop else -1
         if stop >= 0 and side * (book.price[stop] - reach) > 0:
             bound = book.price[stop]
         book.bound[leg] = bound
-        books = _limits(books, book, terms, move, leg, ENTRY, bound, side * FAR, tape)
+        if _hits(book, ENTRY, leg) > 0:
+            books = _limits(books, book, terms, move, leg, ENTRY, bound, side * FAR, tape)
     return books
 
 
@@ -164,8 +195,9 @@ def _deeper(books: Books, book: Book, terms: Terms, move: Move, tape: Tape) -> B
 def _take_profits(books: Books, book: Book, terms: Terms, move: Move, tape: Tape) -> Books:
     """Fill the take-profits the move reached."""
     for leg in (0, 1):
-        side = order_side(leg, TAKE_PROFIT)
-        books = _limits(books, book, terms, move, leg, TAKE_PROFIT, _reach(terms, move, side), side * FAR, tape)
+        if _hits(book, TAKE_PROFIT, leg) > 0:
+            side = order_side(leg, TAKE_PROFIT)
+            books = _limits(books, book, terms, move, leg, TAKE_PROFIT, _reach(terms, move, side), side * FAR, tape)
     return books
 
 
@@ -179,20 +211,21 @@ def _limits(books: Books, book: Book, terms: Terms, move: Move, leg: int, role: 
     """Fill the limit orders of one leg and role that lie beyond price `beyond` and not beyond `reach`, from the nearest outwards,
     the older of two at a price first."""
     side = order_side(leg, role)
-    row = _next(book, move, leg, role, side, reach, beyond, FAR)
+    row = _next(book, leg, role, side, reach, beyond, FAR)
     while row >= 0:
         price = book.price[row]
         books = _execute(books, book, terms, move, row, side, tape)
-        row = _next(book, move, leg, role, side, reach, price, row)
+        row = _next(book, leg, role, side, reach, price, row)
     return books
 
 
-def _next(book: Book, move: Move, leg: int, role: int, side: int, reach: int, last: int, after: int) -> int:
+def _next(book: Book, leg: int, role: int, side: int, reach: int, last: int, after: int) -> int:
     """The row of the nearest order not beyond `reach` that comes after price `last` (at that price: after row `after`), -1 = none."""
     best = -1
-    for row in range(book.count[0]):
+    for place in range(book.hits[0]):
+        row = book.hit[place]
         price = book.price[row]
-        if book.role[row] != role or book.leg[row] != leg or book.remaining[row] == 0 or book.since[row] > move.begun:
+        if book.role[row] != role or book.leg[row] != leg or book.remaining[row] == 0:
             continue
         if side * (price - reach) < 0 or side * (price - last) > 0 or (price == last and row <= after):
             continue
@@ -242,15 +275,15 @@ def _queued(book: Book, move: Move, row: int, side: int, beyond: bool, wanted: i
     return got
 
 
-def _nearest_stop(book: Book, move: Move, leg: int) -> int:
+def _nearest_stop(book: Book, leg: int) -> int:
     """The row of the leg's stop that this move triggers first, -1 = none."""
     down = entry_side(leg)  # a long leg's stop waits below
-    extreme = move.low if down > 0 else move.high
     best = -1
-    for row in range(book.count[0]):
-        if book.role[row] != STOP or book.leg[row] != leg or book.remaining[row] == 0 or book.since[row] > move.begun:
+    for place in range(book.hits[0]):
+        row = book.hit[place]
+        if book.role[row] != STOP or book.leg[row] != leg or book.remaining[row] == 0:
             continue
-        if down * (book.price[row] - extreme) >= 0 and (best < 0 or down * (book.price[row] - book.price[best]) > 0):
+        if best < 0 or down * (book.price[row] - book.price[best]) > 0:
             best = row
     return best
 
@@ -259,7 +292,7 @@ def _forced(books: Books, book: Book, terms: Terms, spare: float, move: Move, ta
     """Stops and liquidation: on the way down, then on the way up, whichever the price meets first."""
     for leg in (0, 1):
         down = entry_side(leg)
-        stop = _nearest_stop(book, move, leg)
+        stop = _nearest_stop(book, leg)
         while True:
             span = ledger.liquidation_span(books, terms.unit, spare, terms.tiers)
             death = span.low if down > 0 else span.high
@@ -270,7 +303,7 @@ def _forced(books: Books, book: Book, terms: Terms, spare: float, move: Move, ta
             if stop < 0:
                 break
             books = _stop_out(books, book, terms, move, stop, tape)
-            stop = _nearest_stop(book, move, leg)
+            stop = _nearest_stop(book, leg)
     return books
 
 

@@ -19,7 +19,7 @@ Row = tuple[int, int, int, int, int, int, int, float]
 
 def new_events(size: int) -> Events:
     """Room for a stretch."""
-    return Events(*([0] * size for _ in Events._fields[:-1]), [0.0] * size)
+    return Events(*([0] * size for _ in Events._fields[:-1]), [0.0] * size)  # type: ignore[call-arg]
 
 
 class Chunks:

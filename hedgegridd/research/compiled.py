@@ -9,21 +9,20 @@ which must belong to the user and be writable by nobody else: code is loaded fro
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any, NamedTuple
 
 from hedgegridd.errors import HedgegriddError
-from hedgegridd.research.twins import MODULES, TURN, parts_of, twins
+from hedgegridd.research.twins import MODULES, TURN, twins
 
 
 class Code(NamedTuple):
@@ -41,11 +40,7 @@ class Untranslatable(HedgegriddError):
 
 def available() -> str:
     """Why nothing can be compiled here; "" = it can."""
-    try:
-        import numba
-    except ImportError:
-        return "numba is not installed: pip install 'hedgegridd[fast]'"
-    return "" if numba else ""
+    return "" if find_spec("numba") else "numba is not installed: pip install 'hedgegridd[fast]'"
 
 
 def plain(strategy: Any) -> Code:
@@ -56,6 +51,7 @@ def plain(strategy: Any) -> Code:
 
 def bind(strategy: Any, folder: Path | None = None) -> Code:
     """Compiled doors for a strategy (a module). `folder`: where machine code is kept, else the user's cache."""
+    os.environ.setdefault("NUMBA_OPT", "1")  # compiles in half the time what runs as fast: it is no array code; read at its import
     import numba
 
     if not isinstance(strategy, ModuleType):
@@ -67,13 +63,10 @@ def bind(strategy: Any, folder: Path | None = None) -> Code:
 
     def compiled(function: FunctionType, door: bool) -> Any:
         options = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True, "_nrt": False}
-        if door:
-            function.__qualname__ = f"{DOOR}{function.__name__}"
         return _plainly(numba.njit(cache=door and safe, no_cpython_wrapper=not door, **options)(function))
 
-    turn, parts = twins(strategy, compiled)[TURN], parts_of(strategy)
-    aside = (*ASIDE, *(f"{strategy.__name__}.{part.__name__}" for part in (parts.step, parts.wishes)))
-    return Code(Door(turn.begin, aside), Door(turn.play, aside), True, not (safe and any(place.iterdir())))
+    turn = twins(strategy, compiled)[TURN]
+    return Code(Door(turn.begin), Door(turn.play), True, not (safe and any(place.rglob("*.nbi"))))
 
 
 # --- doors ----------------------------------------------------------------------------------------------------------------
@@ -82,8 +75,8 @@ def bind(strategy: Any, folder: Path | None = None) -> Code:
 class Door:
     """A compiled function as it is called from outside, made when it is first asked for with arguments of these types."""
 
-    def __init__(self, function: Any, aside: tuple[str, ...]) -> None:
-        self.function, self.aside = function, aside
+    def __init__(self, function: Any) -> None:
+        self.function = function
 
     def __call__(self, *given: Any) -> Any:
         return self.open(*given)(*given)
@@ -97,13 +90,10 @@ class Door:
         return found
 
     def _make(self, kinds: tuple[Any, ...]) -> None:
-        from numba.core.errors import NumbaError
-
         try:
-            with _hurried(self.aside):
-                self.function.compile(kinds)
-        except NumbaError as error:
-            raise Untranslatable(_where(str(error))) from error
+            self.function.compile(kinds)
+        except Exception as error:  # a fence: whatever the compiler stumbles over, the full engine can play
+            raise Untranslatable(_where(str(error) or type(error).__name__)) from error
 
 
 def opened(door: Callable[..., Any], *given: Any) -> Callable[..., Any]:
@@ -147,162 +137,6 @@ def _plainly(function: Any) -> Any:
     ask = function.get_call_template
     function.get_call_template = lambda args, kws: ask(tuple(map(number, args)), {name: number(kind) for name, kind in kws.items()})
     return function
-
-
-# --- one piece of machine code ------------------------------------------------------------------------------------------
-
-DOOR = "door."  # what the name of a door begins with, for the compiler
-#: What a calm bar does not go through.
-ASIDE = ("pit.see_bar", "pit.settle", "gate.sum_up", "gate.count_up",
-         *(f"turn.{name}" for name in ("warm", "listen", "hear_out", "risk", "compare", "rescue_bare", "advance")))  # fmt: skip
-
-
-@contextmanager
-def _hurried(aside: tuple[str, ...]) -> Iterator[None]:
-    """While a door is compiled. Functions are put together first and made machine code of once, as the door: the compiler would do it with
-    every function and all that it calls. Questions about numbers are answered once, and garbage is looked for less often, as there is
-    hardly any. Of compilers whose insides look different nothing of this is asked, and they take three times as long."""
-    from numba.core.registry import cpu_target
-    from numba.core.types.functions import BaseFunction
-
-    maker, limits, ask = cpu_target.target_context.codegen(), gc.get_threshold(), BaseFunction.get_call_type
-    library = getattr(maker, "_library_class", None)
-    if not all(hasattr(library, name) for name in ("finalize", "add_llvm_module", "_get_module_for_linking", "_optimize_final_module")):
-        yield
-        return
-    maker._library_class, BaseFunction.get_call_type = _part_of(library, aside), _remembering(ask)
-    gc.set_threshold(50_000, *limits[1:])
-    try:
-        yield
-    finally:
-        maker._library_class, BaseFunction.get_call_type = library, ask
-        gc.set_threshold(*limits)
-
-
-def _remembering(ask: Any) -> Any:
-    """Which of the many things that `+` can mean is meant between two numbers is found out once."""
-    from numba.core import types
-
-    simple = (types.Number, types.Boolean, types.Literal, types.IntEnumMember, types.Array, types.NestedArray)
-    known: dict[Any, Any] = {}
-
-    def remember(self: Any, context: Any, args: Any, kws: Any) -> Any:
-        if kws or not all(isinstance(kind, simple) for kind in args):
-            return ask(self, context, args, kws)
-        question = self.key, tuple(args)
-        if question not in known:
-            meant = ask(self, context, args, kws)
-            if meant is None:
-                return None
-            known[question] = meant, self._impl_keys[meant.args]
-        meant, self._impl_keys[meant.args] = known[question][0], known[question][1]
-        return meant
-
-    return remember
-
-
-def _part_of(library: Any, aside: tuple[str, ...]) -> Any:
-    """The compiler's own kind of library, lazy."""
-
-    class Nowhere:
-        """Where the environment of a function goes that is no machine code by itself."""
-
-        def set_env(self, *_: Any) -> None: ...
-
-    class Bare:
-        """A part without what it calls, for the one place that has a list of all."""
-
-        def __init__(self, part: Any) -> None:
-            self.part, self._reload_init = part, getattr(part, "_reload_init", set[Any]())
-
-        def _get_module_for_linking(self) -> Any:
-            return self.part.alone()
-
-    class Part(library):  # type: ignore[misc]
-        """A function's code. That of a door is finished as usual, with all that it calls at whatever remove; others are left as they are."""
-
-        @property
-        def whole(self) -> bool:
-            return bool(self.name.startswith(DOOR))
-
-        @property
-        def codegen(self) -> Any:
-            return self._codegen if self.whole else Nowhere()
-
-        def finalize(self) -> None:
-            if not self.whole:
-                self._finalized = True
-                return
-            self.own = {function.name for function in _defined(self._final_module)}
-            self._linking_libraries = [Bare(part) if isinstance(part, Part) else part for part in self.called({})]
-            super().finalize()
-
-        def called(self, known: dict[Any, None]) -> dict[Any, None]:
-            """All that is called from here."""
-            for part in self._linking_libraries:
-                if part not in known:
-                    known[part] = None
-                    if isinstance(part, Part):
-                        part.called(known)
-            return known
-
-        def alone(self) -> Any:
-            """Only its own functions."""
-            return super()._get_module_for_linking()
-
-        def _get_module_for_linking(self) -> Any:
-            """For a stranger's library: with all that it calls."""
-            if self.whole:
-                return self.alone()
-            module = self.alone().clone()
-            for part in self.called({}):
-                module.link_in(part.alone() if isinstance(part, Part) else part._get_module_for_linking(), preserve=True)
-            return module
-
-        def add_llvm_module(self, module: Any) -> None:
-            module.data_layout = self._codegen._data_layout
-            self._final_module.link_in(module)
-
-        def _optimize_final_module(self) -> None:
-            _in_one(self._final_module, self.own, aside)
-            made = self._codegen._module_pass_manager(opt=2, loop_vectorize=False, slp_vectorize=False)
-            if isinstance(made, tuple):
-                made[0].run(self._final_module, made[1])
-            else:
-                made.run(self._final_module)
-
-    return Part
-
-
-def _in_one(module: Any, door: set[str], aside: tuple[str, ...]) -> None:
-    """What a calm bar goes through becomes one piece without calls; what is `aside` stays out of it."""
-    known = {function.name: function for function in _defined(module)}
-    away = ["".join(f"{len(word)}{word}" for word in name.split(".")) + "B" for name in aside]
-    found, seen = [name for name in door if "play" in name], set(door)
-    for name, function in known.items():
-        if name not in door:
-            function.linkage = "internal"
-        if any(one in name for one in away):
-            function.add_function_attribute("noinline")
-            seen.add(name)
-    while found:
-        for callee in _called(known[found.pop()]):
-            if callee in known and callee not in seen:
-                known[callee].add_function_attribute("alwaysinline")
-                seen.add(callee)
-                found.append(callee)
-
-
-def _defined(module: Any) -> list[Any]:
-    return [function for function in module.functions if not function.is_declaration]
-
-
-def _called(function: Any) -> Iterator[str]:
-    for block in function.blocks:
-        for instruction in block.instructions:
-            if instruction.opcode == "call":
-                *_, callee = instruction.operands
-                yield callee.name
 
 
 # --- where machine code is kept -----------------------------------------------------------------------------------------

@@ -111,6 +111,12 @@ class FastRun:
 
     def run(self, progress: Callable[[int], None]) -> Outcome:
         """Play the feed. BeyondFast where it asks for what this engine was not made for."""
+        try:
+            return self._run(progress)
+        except OverflowError:
+            raise BeyondFast("the fast engine was not made for whole numbers of more than 63 bits") from None
+
+    def _run(self, progress: Callable[[int], None]) -> Outcome:
         record, arrays = (compiled.record, compiled.arrays) if self.code.compiled else (_as_it_is, _as_it_is)
         run, params, state = record(self.run_state), record(self.desk.params), arrays(self.desk.strategy.initial(self.desk.params))
         setup = arrays(self.setup)

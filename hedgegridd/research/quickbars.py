@@ -1,12 +1,13 @@
 """Recorded bars as whole columns: what `feed.bars` and `feed.merge` tell one by one, told a batch at a time.
 
 One law: it tells the very same, in the same order. Every check of the feed is made here too, on a whole batch at once; where one does
-not hold, or a column is not of plain numbers, the feed itself goes on from the last event told, and says what is wrong in its own words.
+not hold, or a column is not of plain numbers, the feed itself goes on where this stopped, and says what is wrong in its own words.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -59,23 +60,19 @@ def pieces(feed: Recorded) -> Iterator[Block | Any]:
         yield from told.quickly()
         return
     except Odd:
-        pass  # the feed goes on, and says what is wrong if something is
-    rest = feed.events(told.last)
-    first = next(rest)
-    yield from told.overdue()
-    yield first
-    yield from rest
+        pass  # the feed reads it again, goes on, and says what is wrong if something is
+    yield from islice(feed.events(), told.count, None)
 
 
 class Told:
-    """How far a feed was told. `last` is the time of the newest event, `due` the settlement that comes next."""
+    """How far a feed was told: `count` events up to time `last`; `due` is the settlement that comes next."""
 
     def __init__(self, feed: Recorded) -> None:
         tape = feed.tapes[0]
         assert isinstance(tape, BarTape)
         self.feed, self.tape, self.after = feed, tape, feed.since
-        self.last = self.after
-        self.newest = self.after  # of bars and gaps
+        self.count, self.last = 0, self.after
+        self.newest = self.after  # time of the newest bar or gap
         self.until = feed.until
         self.settlements: Iterator[Funding] = iter(())
         self.due: Funding | None = None
@@ -101,12 +98,6 @@ class Told:
         while not self.ended and self.due is not None and self.due.time <= self.newest + JITTER_MS:
             yield from self._settle()
         yield FeedEnd(self.last)
-
-    def overdue(self) -> Iterator[Funding]:
-        """Settlements of the time of the newest event, which follow it."""
-        while self.due is not None and self.due.time <= self.last:
-            yield self.due
-            self.due = next(self.settlements, None)
 
     def _schedule(self, first: int) -> None:
         schedule = self.feed.schedules.get(self.tape.symbol)
@@ -155,6 +146,7 @@ class Told:
             self.ended = count < len(bars.time)
         if count:
             self.last = self.newest = int(bars.time[count - 1])
+            self.count += count
             yield bars.part(0, count)
 
     def _gap(self, gap: Gap) -> Iterator[Any]:
@@ -178,6 +170,7 @@ class Told:
             self.ended = True
         else:
             self.last = event.time
+            self.count += 1
             yield event
 
 
@@ -218,8 +211,10 @@ class Batch:
         import numpy
 
         exact = self._numbers(column, whole=False) / step
+        if not (numpy.abs(exact) < EXACT).all():
+            raise Odd
         count = numpy.rint(exact)
-        if not ((numpy.abs(exact - count) <= OFF_STEP + FLOAT_NOISE * exact) & (numpy.abs(exact) < EXACT)).all():
+        if (numpy.abs(exact - count) > OFF_STEP + FLOAT_NOISE * exact).any():
             raise Odd
         return count.astype(numpy.int64)
 

@@ -51,7 +51,8 @@ def twins(strategy: Any, wrap: Callable[[FunctionType, bool], Any]) -> dict[str,
             copy = FunctionType(function.__code__, twin, function.__name__, function.__defaults__)
             copy.__module__, copy.__qualname__ = function.__module__, function.__qualname__
             known[function] = wrap(copy, name == TURN and function.__name__ in DOORS)
-    known |= {missing: wrap(missing, False) for missing in (_no_stance, _taught_nothing, _never)}
+    absent: tuple[Any, ...] = (_no_stance, _taught_nothing, _never)
+    known |= {missing: wrap(missing, False) for missing in absent}
     bound = {**parts_of(strategy)._asdict(), "note": metrics.note}
     for name, twin_module in made.items():
         space = {**twin_module.__dict__, **(bound if name == TURN else {})}

@@ -62,12 +62,12 @@ def drop(daemon: DaemonProcess, name: str, text: str) -> None:
 
 def test_a_recording_is_traded_by_dropped_in_files_alone_and_replays_exactly(home: Home, tmp_path: Path) -> None:
     notes, board = tmp_path / "notes", tmp_path / "board"
-    # Long enough to be still under way when the service has spoken: it is a process of its own, and nobody waits for it.
+    # Long enough to be still under way when service and channel have spoken: they are processes of their own, and nobody waits for them.
     daemon = house(home, 20_000, alert={"note": {"path": str(notes)}}, service={"board": {"path": str(board)}})
     drop(daemon, "alert_note.py", CHANNEL)
     drop(daemon, "service_board.py", BOARD)
     daemon.start(ready=False)
-    found = daemon.until(lambda status: board.exists() and status["counts"]["fills"] > 20)
+    found = daemon.until(lambda status: board.exists() and notes.exists() and status["counts"]["fills"] > 20)
     assert json.loads(board.read_text())["pid"] == daemon.pid
     assert {row["kind"] for row in found["plugins"] if row["state"] == "loaded" and str(daemon.home) in row["file"]} == {
         "strategy",

@@ -173,10 +173,11 @@ def config(rng: random.Random) -> Config:
                "market_max_qty": rng.choice([0.02, 1.0, 100.0]), "maint_margin_pct": rng.choice([0.4, 5.0, 20.0])}  # fmt: skip
     instrument = {"symbol": "BTCUSDT", "leverage": rng.choice([1.0, 5.0, 50.0]), "filters": filters, "params": settings(rng)}
     paper = {"starting_balance_usdt": rng.choice([40.0, 500.0, 10_000.0]), "fill_model": rng.choice(MODELS),
-             "slippage_bps": rng.choice([0.0, 1.0, 30.0]), "queue_share_pct": rng.choice([1.0, 10.0, 100.0]), "latency_ms": rng.choice([0.0, 0.0, 0.0, 300.0])}  # fmt: skip
+             "slippage_bps": rng.choice([0.0, 1.0, 30.0]), "queue_share_pct": rng.choice([1.0, 10.0, 100.0]),
+             "latency_ms": rng.choice([0.0, 0.0, 0.0, 300.0])}  # fmt: skip
     if rng.random() < 0.4:
-        instrument["brackets"] = [{"notional_floor_usdt": floor, "maint_margin_pct": rate}
-                                  for floor, rate in ((0.0, 0.4), (rng.choice([20.0, 300.0]), 2.0), (rng.choice([900.0, 5_000.0]), 25.0))]  # fmt: skip
+        tiers = ((0.0, 0.4), (rng.choice([20.0, 300.0]), 2.0), (rng.choice([900.0, 5_000.0]), 25.0))
+        instrument["brackets"] = [{"notional_floor_usdt": floor, "maint_margin_pct": rate} for floor, rate in tiers]
     table = {
         "exchange": {"paper": paper},
         "limits": {"max_exposure_pct": rng.choice([50.0, 400.0, 20_000.0]), "max_position_pct": rng.choice([100.0, 20_000.0]),

@@ -19,6 +19,7 @@ from click.testing import CliRunner
 
 from hedgegridd.cli import main
 from hedgegridd.kernel.metrics import NAMES
+from hedgegridd.plugins import shipped
 
 START = 1_738_000_800_000
 FILES = ("config.toml", "summary.json", "orders.csv", "fills.csv", "positions.csv", "equity.parquet", "metrics.csv", "environment.json",
@@ -243,3 +244,19 @@ def test_trades_are_played_by_the_full_engine(tmp_path: Path) -> None:
     path.write_text("\n".join(rows) + "\n")
     found = play(write_config(tmp_path), "--data", str(path), "--engine", "fast", "--out", str(tmp_path / "out"))
     assert found["engine"] == "full" and found["fills"] > 10 and "plays bars" in found["notes"][-1]
+
+
+def test_a_module_that_is_no_dialect_is_named_with_its_line_and_played_by_the_full_engine(home: Path, tmp_path: Path) -> None:
+    plugins = tmp_path / "plugins"
+    plugins.mkdir(mode=0o700)
+    text = (shipped("plugins") / "strategy_hedge_grid.py").read_text().replace('name = "hedge_grid"', 'name = "other_grid"')
+    spoilt = text.replace("    wish.count[0] = 0\n", "    wish.count[0] = 0\n    words = [str(market.close)]\n    words.sort()\n")
+    assert spoilt != text
+    (plugins / "strategy_other.py").write_text(spoilt)
+    config = write_config(tmp_path, instrument=[{**instrument("BTCUSDT"), "strategy": "other_grid"}], daemon={"plugin_dirs": ["plugins"]})
+    words = ["--data", str(home / "BTCUSDT.csv"), "--to", "2025-01-28T00:00:00Z", "--engine", "fast", "--out", str(tmp_path / "out")]
+    done = CliRunner().invoke(main, ["backtest", "--config", str(config), *words])
+    assert done.exit_code == 0, done.output
+    said = [line for line in done.stderr.splitlines() if "the full engine plays" in line]
+    assert len(said) == 1 and "outside the kernel dialect" in said[0]
+    assert json.loads((tmp_path / "out" / "summary.json").read_text())["engine"] == "full"

@@ -104,4 +104,4 @@ def easily_held(setup: Setup, run: Run, books: Books) -> bool:
     if math.isnan(x[s.RATE]) or run.n[s.FUNDING_MS] == 0:
         return False
     rate = abs(measures.hourly_rate(x[s.RATE], run.n[s.FUNDING_MS]))
-    return measures.eight_hour_bps(rate) < ease[s.EASE_COST] and rate * max(long_usdt, short_usdt) < ease[s.EASE_COST_USDT]
+    return bool(measures.eight_hour_bps(rate) < ease[s.EASE_COST] and rate * max(long_usdt, short_usdt) < ease[s.EASE_COST_USDT])

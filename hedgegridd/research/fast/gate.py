@@ -9,7 +9,7 @@ from __future__ import annotations
 from hedgegridd.kernel import measures
 from hedgegridd.kernel.book import CLOSE, ENTRY, STOP, TAKE_PROFIT, order_side
 from hedgegridd.kernel.ledger import Books
-from hedgegridd.research.fast import panel, pit
+from hedgegridd.research.fast import panel, pit, refusals
 from hedgegridd.research.fast import shapes as s
 from hedgegridd.research.fast.shapes import Run, Setup, books_of
 from hedgegridd.research.fast.told import log
@@ -255,7 +255,8 @@ def cancel_roles(setup: Setup, run: Run, leg: int, one: int, two: int) -> None:
 def amend(setup: Setup, run: Run, row: int, remaining: int) -> None:
     """Another remaining quantity; an opener that is to grow is cancelled, and the gate sees the new one."""
     orders = run.orders
-    if orders.role[row] == ENTRY and remaining > orders.qty[row] - orders.filled[row]:
+    grows = orders.role[row] == ENTRY and remaining > orders.qty[row] - orders.filled[row]
+    if grows or run.n[s.NOW] < refusals.refused_until(run.refusals, orders.leg[row], orders.role[row], orders.price[row]):
         if cancel(run, row):
             pit.tidy(run, setup)
         return
@@ -273,5 +274,3 @@ def close_leg(setup: Setup, run: Run, leg: int, held: int) -> None:
         piece = min(left, setup.terms.instrument.market_max_qty)
         place(setup, run, leg, CLOSE, 0, piece)
         left -= piece
-
-

@@ -141,7 +141,7 @@ def foreseen(setup: Setup, run: Run, row: int) -> bool:
     if rung < 0:
         return False
     wanted, remaining = run.wanted.qty[rung], run.orders.qty[row] - run.orders.filled[row]
-    return abs(remaining - wanted) * 100.0 <= setup.qty_tolerance_pct * wanted
+    return bool(abs(remaining - wanted) * 100.0 <= setup.qty_tolerance_pct * wanted)
 
 
 def rejected(setup: Setup, run: Run, row: int, code: int) -> None:

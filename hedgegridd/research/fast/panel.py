@@ -235,7 +235,7 @@ def hold(guards: Guards) -> int:
     for guard in range(GUARDS):
         if guards.on[guard] == 1:
             if guards.state[guard] == UNKNOWN:
-                return 16 * (1_000_000 + guards.trips[guard]) + guard
+                return int(16 * (1_000_000 + guards.trips[guard]) + guard)
             if guards.state[guard] == TRIPPED and guards.pause_until[guard] > 0:
-                return 16 * guards.trips[guard] + guard + 1
+                return int(16 * guards.trips[guard] + guard + 1)
     return 0

@@ -56,7 +56,7 @@ def find(orders: Orders, ticket: int) -> int:
     while low <= high:
         middle = (low + high) // 2
         if orders.ticket[middle] == ticket:
-            return middle
+            return int(middle)
         if orders.ticket[middle] < ticket:
             low = middle + 1
         else:

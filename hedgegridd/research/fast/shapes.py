@@ -155,7 +155,7 @@ class Inbox(NamedTuple):
 
 def new_inbox() -> Inbox:
     """Empty."""
-    return Inbox([0, 0], *([0] * SAYINGS for _ in range(7)), [0.0] * SAYINGS)
+    return Inbox([0, 0], *([0] * SAYINGS for _ in range(7)), [0.0] * SAYINGS)  # type: ignore[call-arg]
 
 
 # --- refusals -----------------------------------------------------------------------------------------------------------
@@ -208,7 +208,7 @@ class Log(NamedTuple):
 
 def new_log() -> Log:
     """Empty."""
-    return Log([0], *([0] * LOG_ROWS for _ in range(9)), [0.0] * LOG_ROWS, [0.0] * LOG_ROWS, [0], [0.0] * (TRIPS * PICTURE))
+    return Log([0], *([0] * LOG_ROWS for _ in range(9)), [0.0] * LOG_ROWS, [0.0] * LOG_ROWS, [0], [0.0] * (TRIPS * PICTURE))  # type: ignore[call-arg]
 
 
 class Rows(NamedTuple):
@@ -250,7 +250,8 @@ def new_rows(rows: int) -> Rows:
 (NOW, X_NOW, SEEN, TRADED, DIRTY, STIRRED, GENERATION, DAY, KILLED, KILL_LEVEL, UNSETTLED, STOPPED, HALTED, PAUSED_BY, ERRORS_UNTIL,
  REFUSED_UNTIL, HOLD, WANT_DURABLE, FLATTENING, FLAT_ASKED, RETRY_MS, RETRY_AT, PHASE, THOUGHTS, HAS_BAR, OPEN, HIGH, LOW, CLOSE,
  NEXT_FUNDING, FUNDING_MS, CHANGED, ENTRIES, ENTRIES_SHORT, STOP_AT, STOP_AT_SHORT, CLOSING, CLOSING_SHORT, TIDY, PAID_AT, PAID_AT_SHORT,
- BAIL, BARS, COUNT_FILLS, COUNT_MAKERS, COUNT_ORDERS, PLANS, ERRORS_FIRST, ERRORS_LAST, VOLUME, COMPARED, WEIGHED, ABOVE, BELOW, SETTLED) = range(55)  # fmt: skip
+ BAIL, BARS, COUNT_FILLS, COUNT_MAKERS, COUNT_ORDERS, PLANS, ERRORS_FIRST, ERRORS_LAST, VOLUME, COMPARED, WEIGHED, ABOVE, BELOW,
+ SETTLED) = range(55)  # fmt: skip
 INTS = 64
 # Columns of Run.x, money and prices.
 MARK, RATE, EQUITY, NET, MARKED, SESSION_START, SESSION_PEAK, DAY_START, DAY_PEAK, OPENERS, OPENERS_SHORT, WALLET = range(12)
@@ -309,8 +310,9 @@ def new_run(rows: int, course: Array) -> Run:
     width = len(wish.leg)
     thought = Thought(*([0] * 16 for _ in range(5)))
     return Run(
-        [0] * INTS, [0.0] * FLOATS, [0.0] * EASES, [0.0] * 7, [0.0] * 7, new_orders(), new_inbox(), new_refusals(), new_guards(), thought, [0] * ERRORS,
-        new_book(ORDERS + 16), new_tape(), wish, new_wish(), new_resting(width), [0] * width, new_plan(2 * width), new_log(), new_rows(rows), course,
+        [0] * INTS, [0.0] * FLOATS, [0.0] * EASES, [0.0] * 7, [0.0] * 7, new_orders(), new_inbox(), new_refusals(), new_guards(), thought,
+        [0] * ERRORS, new_book(ORDERS + 16), new_tape(), wish, new_wish(), new_resting(width), [0] * width, new_plan(2 * width), new_log(),
+        new_rows(rows), course,
     )  # fmt: skip
 
 

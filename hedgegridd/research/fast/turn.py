@@ -101,7 +101,7 @@ def act(setup: Setup, run: Run, calm: bool) -> bool:
         try_again(setup, run)
     protect(setup, run)
     flatten(setup, run)
-    return run.inbox.span[1] > 0 or n[s.WANT_DURABLE] == 1
+    return bool(run.inbox.span[1] > 0 or n[s.WANT_DURABLE] == 1)
 
 
 def listen(setup: Setup, params: Any, run: Run, state: Any, events: Events, at: int) -> Any:
@@ -314,8 +314,8 @@ def market_of(run: Run, moment: int, time: int, leg: int, role: int, price: int,
     """All that a strategy may know now."""
     n, x, books = run.n, run.x, books_of(run.heart)
     return Market(
-        moment, time, n[s.OPEN], n[s.HIGH], n[s.LOW], n[s.CLOSE], x[s.MARK], x[s.RATE], n[s.FUNDING_MS], n[s.NEXT_FUNDING], leg, role, price,
-        qty, books.long_qty, books.long_entry, books.short_qty, books.short_entry, throttle, throttle, x[s.EQUITY],
+        moment, time, n[s.OPEN], n[s.HIGH], n[s.LOW], n[s.CLOSE], x[s.MARK], x[s.RATE], n[s.FUNDING_MS], n[s.NEXT_FUNDING], leg, role,
+        price, qty, books.long_qty, books.long_entry, books.short_qty, books.short_entry, throttle, throttle, x[s.EQUITY],
     )  # fmt: skip
 
 
@@ -340,7 +340,8 @@ def compare(setup: Setup, run: Run) -> None:
 def compared(run: Run) -> bool:
     """Would a comparison find what the last one found: the same wish, orders that are as they were, no price crossed?"""
     n = run.n
-    return n[s.COMPARED] == 1 and n[s.STIRRED] == 0 and n[s.ABOVE] < n[s.TRADED] < n[s.BELOW] and n[s.NOW] >= n[s.REFUSED_UNTIL]
+    calm = n[s.COMPARED] == 1 and n[s.STIRRED] == 0 and n[s.NOW] >= n[s.REFUSED_UNTIL]
+    return bool(calm and n[s.ABOVE] < n[s.TRADED] < n[s.BELOW])
 
 
 def try_again(setup: Setup, run: Run) -> None:
@@ -377,7 +378,7 @@ def takes(run: Run, leg: int, price: int) -> bool:
         n[s.BELOW] = min(n[s.BELOW], price + 1 if through else price)
     else:
         n[s.ABOVE] = max(n[s.ABOVE], price - 1 if through else price)
-    return through
+    return bool(through)
 
 
 def fill_resting(run: Run) -> None:
