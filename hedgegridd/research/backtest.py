@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hedgegridd import __version__
-from hedgegridd.errors import ConfigError, FeedError, HedgegriddError, Problem
+from hedgegridd.errors import ConfigError, HedgegriddError, Problem
 from hedgegridd.feed.source import open_feed
 from hedgegridd.heart.build import build, start_equity
 from hedgegridd.kernel import metrics
@@ -309,7 +309,7 @@ def text(summary: dict[str, Any]) -> str:
 def against_rows(found: dict[str, Any]) -> list[tuple[str, str]]:
     """What a comparison with a session found, in words."""
     same = found["decisions"] and not found["differing"]
-    head = "every decision is the same" if same else f"{found['count']:,} differences"
+    head = "every decision is the same" if same else f"{found['differing']:,} differences"
     bits = {True: ", bit for bit", False: "", None: ""}[found["hashes_equal"]]
     rows = [("session", f"{found['session']}: {found['decisions']:,} decisions, {head}{bits}")]
     return rows + [("", f"{one['time']} only in the {one['where']}: {one['what']}") for one in found["differences"][:10]]
@@ -318,6 +318,3 @@ def against_rows(found: dict[str, Any]) -> list[tuple[str, str]]:
 def dump(summary: dict[str, Any]) -> str:
     """As one JSON document."""
     return json.dumps(summary, indent=1, allow_nan=False)
-
-
-__all__ = ["FeedError", "Job", "command", "dump", "prepare", "run", "text"]

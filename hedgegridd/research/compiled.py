@@ -162,7 +162,8 @@ def fingerprint(strategy: Any) -> str:
 def _own(folder: Path) -> bool:
     """Make the folder; False where it is not ours alone, and nothing is kept then."""
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # by itself: what `parents` makes has the mode of the umask
+        folder.mkdir(mode=0o700, exist_ok=True)
         return all(_safe(place) for place in (folder, folder.parent))
     except OSError:
         return False

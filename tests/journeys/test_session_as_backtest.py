@@ -12,6 +12,8 @@ from typing import Any
 
 from journeys.daemon_process import DaemonProcess
 
+from hedgegridd.research.backtest import text
+
 Home = Callable[..., DaemonProcess]
 
 
@@ -43,7 +45,9 @@ def test_a_session_that_was_interfered_with_is_told_apart_decision_by_decision(h
     daemon.until(lambda status: not any(sum(row["ladders"].values()) for row in status["instruments"]))
     daemon.signal(signal.SIGTERM)
     assert daemon.ended() == 0
-    found = backtest(daemon, tmp_path / "out")["against"]
+    whole = backtest(daemon, tmp_path / "out")
+    found = whole["against"]
+    assert f"{found['differing']:,} differences" in text(whole) and found["differences"][0]["what"] in text(whole)
     assert not found["hashes_equal"] and found["differing"] > 0
     assert all(one["time"] and one["what"] and one["where"] in ("session", "backtest") for one in found["differences"])
     assert any(one["where"] == "session" and "cancel" in one["what"] for one in found["differences"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -90,6 +91,15 @@ def test_machine_code_is_not_kept_where_others_may_write(tmp_path: Path) -> None
         folder.chmod(mode)
     assert not compiled._own(open_to_all / "x") and compiled._own(ours / "x")
     assert (ours / "x").stat().st_mode & 0o777 == 0o700
+
+
+def test_machine_code_is_kept_whatever_the_umask(tmp_path: Path) -> None:
+    tmp_path.chmod(0o700)
+    before = os.umask(0o002)
+    try:
+        assert compiled._own(tmp_path / "cache" / "hedgegridd" / "x")
+    finally:
+        os.umask(before)
 
 
 def test_another_source_is_another_fingerprint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

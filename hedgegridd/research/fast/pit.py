@@ -10,7 +10,7 @@ import math
 
 from hedgegridd.kernel import book as rest
 from hedgegridd.kernel import ledger, matching
-from hedgegridd.kernel.book import CLOSE, ENTRY, STOP
+from hedgegridd.kernel.book import CLOSE, STOP
 from hedgegridd.kernel.ledger import Books
 from hedgegridd.kernel.matching import Kind
 from hedgegridd.model import entry_side
@@ -220,8 +220,3 @@ def publish(run: Run, books: Books) -> None:
 def opens(leg: int, side: int) -> bool:
     """Does this side open the leg?"""
     return side == entry_side(leg)
-
-
-def is_opener(role: int) -> bool:
-    """Only entries open."""
-    return role == ENTRY
