@@ -258,8 +258,20 @@ def held(daemon: DaemonProcess) -> DaemonProcess:
 
 
 def held_and_quiet(daemon: DaemonProcess) -> DaemonProcess:
-    """Both legs are held, and the market stands still: the feed runs in real time."""
-    return held(daemon).start(speed="1")
+    """Both legs are held, the market stands still (the feed runs in real time), and what a start writes is written."""
+    held(daemon).start(speed="1")
+    end, size, since = time.monotonic() + 10, -1, time.monotonic()
+    while time.monotonic() - since < 0.15:
+        assert time.monotonic() < end, "the journal never rests"
+        if (now := written(daemon)) != size:
+            size, since = now, time.monotonic()
+        time.sleep(0.01)
+    return daemon
+
+
+def written(daemon: DaemonProcess) -> int:
+    """Bytes in the newest segments of the journal."""
+    return sum(path.stat().st_size for path in daemon.journal.glob("*.jsonl"))
 
 
 def positions(fills: Sequence[Fill]) -> tuple[int, int]:

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
-from journeys.daemon_process import DaemonProcess, equity_adds_up, held_and_quiet, positions
+from journeys.daemon_process import DaemonProcess, equity_adds_up, held_and_quiet, positions, written
 
 KILLS = int(os.environ.get("HEDGEGRIDD_KILLS", "30"))
 STRIDE = 1 if KILLS >= 200 else 6  # of 48 places in the journal's growth
@@ -54,11 +54,6 @@ def test_at_random_moments_while_trading_at_full_speed(home: Home) -> None:
 
 
 # --- every step of an activation ------------------------------------------------------------------------------------------
-
-
-def written(daemon: DaemonProcess) -> int:
-    """Bytes in the newest segments of the journal."""
-    return sum(path.stat().st_size for path in daemon.journal.glob("*.jsonl"))
 
 
 class Order:

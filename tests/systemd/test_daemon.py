@@ -35,6 +35,7 @@ UNINSTALL = README.split("**Uninstall**")[1].split("```sh\n")[1].split("```")[0]
 #: A virtual environment whose packages are those of this test's own.
 ENVIRONMENT = f"""
 set -eu
+rm -rf /etc/hedgegridd {OPT} /var/lib/hedgegridd*  # what this machine may have of its own; its real files stay
 export PYTHONDONTWRITEBYTECODE=1 PATH={OPT}/bin:$PATH
 lib={OPT}/lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages
 mkdir -p $lib {OPT}/bin

@@ -20,6 +20,7 @@ IMPOSSIBLE = 77  # with-systemd's way of saying that this machine does not allow
 
 INSTALL = f"""
 set -eu
+rm -rf /etc/hedgegridd /opt/hedgegridd /var/lib/hedgegridd*  # what this machine may have of its own; its real files stay
 mkdir -p /opt/hedgegridd/bin /opt/hedgegridd/lib/hedgegridd/live
 cp {ROOT}/tests/systemd/standin.py /opt/hedgegridd/bin/hedgegridd
 chmod 755 /opt/hedgegridd/bin/hedgegridd
