@@ -23,11 +23,11 @@ accidents, not malice: the child has the daemon's user id.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import pluggy
 
-from hedgegridd.model import Alert, Instrument, Market, MarketEvent, Measure, Order, Report, Snapshot, Trip, Wish
+from hedgegridd.model import Alert, Bar, Instrument, Market, MarketEvent, Measure, Order, Report, Snapshot, Trip, Wish
 
 PROJECT = "hedgegridd"
 hookspec = pluggy.HookspecMarker(PROJECT)
@@ -141,6 +141,42 @@ class Strategy(Protocol):
         """For people: at least `ready` (0/1), `regime` (-1/0/1), `center` (ticks), `strength` (0..1), `change_24h_pct`, `atr_bps`."""
 
 
+class Fact(NamedTuple):
+    """One row of an exchange's preflight: what was looked at, how it is, how it should be. `ok` False keeps live from starting."""
+
+    name: str
+    ok: bool
+    found: str
+    wanted: str = ""
+    advice: str = ""
+
+
+class Terms(NamedTuple):
+    """What the configuration says of a symbol that an exchange must be told, or cannot tell itself."""
+
+    leverage: float
+    margin_type: str  #: cross | isolated
+    maker_bps: float
+    taker_bps: float
+    maint_margin_pct: float
+
+
+class Stream(NamedTuple):
+    """One stream of messages and how long it has been silent; None = it has not spoken yet."""
+
+    name: str
+    age_ms: int | None
+
+
+class Health(NamedTuple):
+    """How the line to an exchange is."""
+
+    connected: bool
+    streams: tuple[Stream, ...] = ()
+    time_offset_ms: float | None = None  #: the exchange's clock less ours
+    weight_used_pct: float | None = None  #: of the requests allowed, the fullest of its counters
+
+
 class Exchange(Protocol):
     """A place of trade. Its methods must not block and must not raise for what the exchange says: answers come back as events.
 
@@ -158,7 +194,9 @@ class Exchange(Protocol):
         """A market event of the daemon's own feed, before the heart sees it. Paper fills against it; a real exchange ignores it."""
 
     def place(self, orders: Sequence[Order]) -> None:
-        """Send new orders. Each ends in Accepted, Rejected or silence (then the heart asks); fills may come before Accepted."""
+        """Send new orders. Each ends in Accepted, Rejected, Unsure or silence (then the heart asks); fills may come before Accepted.
+
+        An id that the exchange has already is not refused: it is there, which is Unsure until a report says how."""
 
     def amend(self, client_id: str, qty: int) -> None:
         """Change the whole quantity (filled part included) of a resting limit order: Amended, or Rejected which leaves it as it was."""
@@ -166,8 +204,11 @@ class Exchange(Protocol):
     def cancel(self, orders: Sequence[Order]) -> None:
         """Cancel these: Cancelled for each, or a Fill that was faster. An order not known is answered Cancelled("unknown")."""
 
-    def report(self) -> None:
-        """Answer with one `Report`: positions and own and foreign orders, read from the exchange after this call."""
+    def report(self, doubted: Sequence[Order] = ()) -> None:
+        """Answer with one `Report`: positions and own and foreign orders, read from the exchange after this call.
+
+        Before it every fill and payment not told yet is told. `doubted` are orders whose outcome is not known: each that the lists
+        do not show is asked for by name; one that is over is told (Fill, Cancelled, Rejected), one not known goes into `absent`."""
 
     def restore(self, report: Report, seen: Sequence[MarketEvent]) -> None:
         """After `start`: the account as the journal remembers it and the last market events. Only paper needs it: a real exchange
@@ -175,6 +216,44 @@ class Exchange(Protocol):
 
     def stop(self) -> None:
         """Let go of sockets and threads. Leaves orders as they are."""
+
+
+class NetworkExchange(Exchange, Protocol):
+    """A real place of trade. Beside the `Exchange` contract: its market data, and what the daemon must know before it trades.
+
+    The `async` methods are awaited before `start` and may take seconds; they raise ExchangeError, with the exchange's own words, where
+    an answer cannot be had. Nothing that needs a key is sent but by `preflight`, and by what follows a `start` with `trading`.
+    Every event carries the exchange's time, ms UTC, as far as it is believable; what is received is told at once and in order.
+    What may be lost on the way is made good: streams are reopened for ever, a lost bar is read again, a fill not heard is told
+    before the next `Report`, a message that is not understood is passed over and counted.
+    """
+
+    trading: bool  #: set before `start`: False = market data only, without a key
+
+    async def instruments(self, terms: dict[str, Terms], settings: Any) -> dict[str, Instrument]:
+        """Sizes, filters, fees and brackets of these symbols; what takes a key is left at the terms' own where `trading` is False."""
+
+    async def preflight(self, instruments: dict[str, Instrument], terms: dict[str, Terms], settings: Any) -> list[Fact]:
+        """Look at the account and put right what may be (hedge mode, leverage, margin type), in this order: clock, key and its rights,
+        position mode, multi-asset mode, leverage and margin type, a far stop placed and cancelled, foreign orders and positions.
+        The fact `balance` has the wallet, USDT, as its `found`."""
+
+    async def history(self, symbol: str, interval_ms: int, bars: int) -> list[Bar]:
+        """The last complete bars, oldest first, at most `bars`."""
+
+    def listen(self, interval_ms: int, trades: bool) -> None:
+        """Before `start`: the bars wanted, and whether public trades are (for paper fills). `start` then also begins to emit Bar, Quote
+        (whenever the best price moved), Mark (with index, funding rate and next settlement), Trade, and Funding at each settlement."""
+
+    def catch_up(self, last_trade: dict[str, int], income_time: int) -> None:
+        """After `start` with `trading`: the newest own trade by symbol and the newest income that the journal has; what came later and
+        was not heard is told before the first `Report`. A symbol that is missing begins with the trades made from now on."""
+
+    def countdown(self, symbols: Sequence[str], ms: int) -> None:
+        """The exchange cancels these symbols' orders when nothing like this is heard for `ms`; 0 = no more."""
+
+    def health(self) -> Health:
+        """How the line is; asked for `status`, answered from memory."""
 
 
 class Service(Protocol):

@@ -202,8 +202,7 @@ class OrderState(IntEnum):
 class Order(NamedTuple):
     """One order of ours. `price` is the limit or, for a STOP, the trigger on the mark price; 0 = market.
 
-    A STOP closes the whole leg whatever its `qty` says (closePosition).
-    """
+    A STOP closes the whole leg whatever its `qty` says (closePosition)."""
 
     client_id: str
     symbol: str
@@ -249,6 +248,14 @@ class Cancelled(NamedTuple):
     reason: str
 
 
+class Unsure(NamedTuple):
+    """Nobody knows what became of placing, amending or cancelling this: the answer was lost, or says nothing."""
+
+    client_id: str
+    time: int
+    why: str
+
+
 class Fill(NamedTuple):
     """An execution on our account. `client_id` is "" or foreign for a manual, liquidation or ADL fill."""
 
@@ -266,13 +273,17 @@ class Fill(NamedTuple):
     reason: str = ""  #: "liquidation", "adl", "" ...
 
 
+BOTH = -1  #: in place of a leg, where an exchange tells one sum for both
+
+
 class FundingPaid(NamedTuple):
-    """Funding booked on one leg. `amount` USDT, positive = paid by us."""
+    """Funding booked on one leg, or on BOTH in one sum. `amount` USDT, positive = paid by us; `income_id` counts it once."""
 
     symbol: str
     time: int
     leg: int
     amount: float
+    income_id: str = ""
 
 
 class Transfer(NamedTuple):
@@ -280,6 +291,17 @@ class Transfer(NamedTuple):
 
     time: int
     amount: float
+    income_id: str = ""
+
+
+class Charged(NamedTuple):
+    """Money that no fill and no settlement explains (a liquidation's cost, a rebate), USDT, positive = paid; symbol "" = the account."""
+
+    symbol: str
+    time: int
+    amount: float
+    kind: str
+    income_id: str = ""
 
 
 class Held(NamedTuple):
@@ -292,15 +314,35 @@ class Held(NamedTuple):
 
 
 class Report(NamedTuple):
-    """The exchange's own picture of the account at `time`: every leg held, every order resting. The truth."""
+    """The exchange's own picture of the account: every leg held, every order resting. The truth as it was between `since` and `time`.
+
+    What executed before `since` was told before. Over a network it takes several requests: one difference alone proves nothing.
+    """
 
     time: int
     wallet: float
     held: tuple[Held, ...]
     orders: tuple[Order, ...]
+    since: int = 0  #: when the first of it was read
+    absent: tuple[str, ...] = ()  #: of the orders asked for by name, those the exchange does not know (anybody's word but the list's)
 
 
-ExchangeEvent = Accepted | Rejected | Amended | Cancelled | Fill | FundingPaid | Transfer | Report
+class Trouble(NamedTuple):
+    """The exchange, or the way to it, is not as it should be. `kind` says what follows:
+    "slow"  no opener until `until` (too many requests, overload, margin); closers go on
+    "ban"   the same, nothing at all is sent until then, and a page
+    "deaf"  fills may be missed (stream down, key expired): no opener until a report that was begun later
+    "halt"  trade no more until a person has looked (keys refused, mode changed); `symbol` "" = everywhere, else only there
+    """
+
+    time: int
+    kind: str
+    text: str
+    symbol: str = ""
+    until: int = 0
+
+
+ExchangeEvent = Accepted | Rejected | Amended | Cancelled | Unsure | Fill | FundingPaid | Transfer | Charged | Report | Trouble
 
 
 # --- what goes between the heart and its shell beside market and exchange ----------------------------------------------

@@ -380,7 +380,8 @@ def describe(kind: str, thing: Any) -> dict[str, Any]:
 def load_shipped(folder: Path | None = None) -> Registry:
     """Import the files that came with the package and register what they offer. A broken one is in `refused` with the reason."""
     registry, folder = Registry(), folder or shipped("plugins")
-    packages = sorted(p / "__init__.py" for p in folder.iterdir() if (p / "__init__.py").is_file()) if folder.is_dir() else []
+    folders = [p for p in folder.iterdir() if p.name[0] not in "._"] if folder.is_dir() else []
+    packages = sorted(p / "__init__.py" for p in folders if (p / "__init__.py").is_file())
     for file in plugin_files(folder) + packages:
         try:
             load_trusted(file, registry, foreign=False)
@@ -406,7 +407,7 @@ def _imported(file: Path, text: bytes) -> ModuleType:
     old = sys.modules.get(name)
     if old is not None and old.__file__ == str(file) and old.__dict__.get("_sha256") == sha256(text):
         return old
-    spec = spec_from_file_location(name, file)
+    spec = spec_from_file_location(name, file, submodule_search_locations=[str(file.parent)])  # `from ._parts import` finds its own
     if spec is None or spec.loader is None:
         raise PluginError(f"{file}: cannot be imported")
     module = module_from_spec(spec)
