@@ -204,11 +204,12 @@ class Exchange(Protocol):
     def cancel(self, orders: Sequence[Order]) -> None:
         """Cancel these: Cancelled for each, or a Fill that was faster. An order not known is answered Cancelled("unknown")."""
 
-    def report(self, doubted: Sequence[Order] = ()) -> None:
+    def report(self, doubted: Sequence[Order] = (), now: int = 0) -> None:
         """Answer with one `Report`: positions and own and foreign orders, read from the exchange after this call.
 
-        Before it every fill and payment not told yet is told. `doubted` are orders whose outcome is not known: each that the lists
-        do not show is asked for by name; one that is over is told (Fill, Cancelled, Rejected), one not known goes into `absent`."""
+        `now` is the heart's time; the report's `since` is that of the newest call made before its reading began. Before it every fill
+        and payment not told yet is told. `doubted` are orders whose outcome is not known: each that the lists do not show is asked for
+        by name; one that is over is told (Fill, Cancelled, Rejected), one not known goes into `absent`."""
 
     def restore(self, report: Report, seen: Sequence[MarketEvent]) -> None:
         """After `start`: the account as the journal remembers it and the last market events. Only paper needs it: a real exchange

@@ -209,7 +209,7 @@ class PaperExchange:
             touched[pit.symbol] = pit
         self._tidy(touched.values())
 
-    def report(self) -> None:
+    def report(self, doubted: Sequence[Order] = (), now: int = 0) -> None:
         """Both legs of every symbol, also where they are zero, and every resting order."""
         held = [
             Held(pit.symbol, int(leg), ledger.held(pit.books, leg), ledger.entry(pit.books, leg))

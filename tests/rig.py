@@ -147,7 +147,7 @@ class Rig:
         elif isinstance(effect, Cancel):
             self.exchange.cancel(effect.orders)
         elif isinstance(effect, AskReport):
-            self.exchange.report()
+            self.exchange.report(effect.doubted, self.engine.now)
         elif isinstance(effect, Notify):
             self.alerts.append(effect.alert)
         elif isinstance(effect, Reply):

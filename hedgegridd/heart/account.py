@@ -1,16 +1,18 @@
 """The money: one definition of equity, and the baselines that drawdown, session and day are measured from.
 
-One law: equity = wallet + unrealized, wallet = start + transfers + sum(realized - fees - funding). A transfer x multiplies
-every baseline by (equity + x) / equity, so that moving money is never a gain, a loss or a drawdown.
+One law: equity = wallet + unrealized, wallet = start + transfers - charged + sum(realized - fees - funding). A transfer x
+multiplies every baseline by (equity + x) / equity, so that moving money is never a gain, a loss or a drawdown.
 """
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from dataclasses import asdict, dataclass
 
 from hedgegridd.kernel import measures
 
 DAY_MS = 86_400_000
+REMEMBERED_INCOME = 2048
 
 
 @dataclass(slots=True)
@@ -38,6 +40,9 @@ class Account:
     def __init__(self, start_equity: float, time: int = 0) -> None:
         self.start = start_equity
         self.transfers = 0.0
+        self.charged = 0.0  # paid for what no fill and no settlement explains
+        self.income_time = 0  # of the newest income booked
+        self._income: OrderedDict[str, None] = OrderedDict()
         self.net: dict[str, float] = {}  # realized - fees - funding, by symbol
         self.unrealized: dict[str, float] = {}
         self.session = Baseline(time, start_equity, start_equity)
@@ -46,12 +51,28 @@ class Account:
     @property
     def wallet(self) -> float:
         """USDT on the account with nothing marked to market."""
-        return self.start + self.transfers + sum(self.net.values())
+        return self.start + self.transfers - self.charged + sum(self.net.values())
 
     @property
     def equity(self) -> float:
         """The one equity: what breakers, limits, paper and reports mean by the word."""
         return self.wallet + sum(self.unrealized.values())
+
+    def begin(self, wallet: float, time: int) -> None:
+        """The exchange's wallet is what there is: whatever it holds now it began with, and every baseline starts here."""
+        self.start += wallet - self.wallet
+        self.session = Baseline(self.session.since or time, self.equity, self.equity)
+        self.day = Baseline(time - time % DAY_MS, self.equity, self.equity)
+
+    def count_income(self, income_id: str, time: int) -> bool:
+        """Count a payment once, by the exchange's name for it. False where it was counted before."""
+        if income_id in self._income:
+            return False
+        self._income[income_id] = None
+        if len(self._income) > REMEMBERED_INCOME:
+            self._income.popitem(last=False)
+        self.income_time = max(self.income_time, time)
+        return True
 
     def open_day(self, time: int) -> bool:
         """Begin a new UTC day with the equity as it stood at midnight, i.e. before the first event at or after it."""
@@ -77,6 +98,12 @@ class Account:
             factor = (before + amount) / before
             self.session.scale(factor)
             self.day.scale(factor)
+
+    def charge(self, amount: float) -> None:
+        """Money was paid (+) or got (-) that no fill and no settlement explains: a loss or a gain like any other."""
+        self.charged += amount
+        self.session.rise(self.equity)
+        self.day.rise(self.equity)
 
     def rebase_session(self, time: int) -> Baseline:
         """Start the session anew at today's equity, its peak stays; answers the old one, for the journal."""
@@ -105,6 +132,9 @@ class Account:
         return {
             "start": self.start,
             "transfers": self.transfers,
+            "charged": self.charged,
+            "income_time": self.income_time,
+            "income": list(self._income),
             "net": self.net,
             "unrealized": self.unrealized,
             "session": asdict(self.session),
@@ -114,5 +144,7 @@ class Account:
     def load(self, data: dict) -> None:  # type: ignore[type-arg]
         """From a checkpoint."""
         self.start, self.transfers = data["start"], data["transfers"]
+        self.charged, self.income_time = data.get("charged", 0.0), data.get("income_time", 0)
+        self._income = OrderedDict.fromkeys(data.get("income", ()))
         self.net, self.unrealized = dict(data["net"]), dict(data["unrealized"])
         self.session, self.day = Baseline(**data["session"]), Baseline(**data["day"])

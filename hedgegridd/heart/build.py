@@ -54,7 +54,9 @@ def _desks(config: Any, registry: Any, carries: frozenset[str], problems: list[P
         desk = RemoteDesk if isinstance(strategy, Remote) else Desk
         try:
             gap = int(config.feed.max_gap_minutes * 60_000)
-            desks[item.symbol] = desk(item.symbol, item.instrument(), strategy, settings, marks="marks" in carries, max_gap_ms=gap)
+            made = desk(item.symbol, item.instrument(), strategy, settings, marks="marks" in carries, max_gap_ms=gap)
+            made.adopts = item.adopt
+            desks[item.symbol] = made
         except ValueError as error:
             problems.append(Problem(f"{where}.params", None, str(error)))
     return desks

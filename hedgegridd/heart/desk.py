@@ -73,6 +73,8 @@ class Desk:
         self.books = ledger.Books(0, 0.0, 0, 0.0, 0.0, 0.0, 0.0)
         self.funding_cost = [0.0, 0.0]  # cumulative since the leg was opened, USDT, positive = paid
         self.paid_at = [0, 0]  # time of the last funding booked on each leg
+        self.adopted_at = [0, 0]  # when a leg's quantity was taken from the exchange: what executed before is in it
+        self.adopts = False  # at a start in live: take up a position that the journal cannot explain
         self.basis_at_entry: list[float | None] = [None, None]
         self.throttle = [1.0, 1.0]
         self.paused = [False, False]
@@ -150,10 +152,23 @@ class Desk:
         """Book a leg's funding once. False where it was booked before: a crash may have come between it and its settlement."""
         if time <= self.paid_at[leg]:
             return False
+        self.pay(leg, amount, time)
+        return True
+
+    def pay(self, leg: int, amount: float, time: int) -> None:
+        """Book funding on a leg."""
         self.paid_at[leg] = time
         self.books = ledger.pay_funding(self.books, amount)
         self.funding_cost[leg] += amount
-        return True
+
+    def split_funding(self, amount: float) -> tuple[tuple[int, float], ...]:
+        """One sum for both legs as (leg, amount): the long pays rate x notional, the short gets it; together exactly the sum."""
+        long, short = self.held_usdt(0), self.held_usdt(1)
+        if not long or not short:
+            return ((1 if short else 0, amount),)
+        rate = self.funding_rate if self.funding_rate is not None or long == short else amount / (long - short)
+        mine = long * rate if rate is not None else amount
+        return ((0, mine), (1, amount - mine))
 
     def adopt(self, leg: int, qty: int, entry: float) -> None:
         """Take the exchange's quantity of a leg for the truth. What is gone is taken for closed at the mark: a loss stays a loss."""
@@ -418,8 +433,9 @@ class Desk:
 
     # --- checkpoint -----------------------------------------------------------------------------------------------
 
-    _PLAIN = ("throttle", "paused", "halted", "broken", "guarded", "errors", "errors_until", "funding_cost", "paid_at", "basis_at_entry",
-              "mark", "traded", "index", "funding_rate", "next_funding", "funding_interval_ms", "seen", "ready")  # fmt: skip
+    _PLAIN = ("throttle", "paused", "halted", "broken", "guarded", "errors", "errors_until", "funding_cost", "paid_at", "adopted_at",
+              "basis_at_entry", "mark", "traded", "index", "funding_rate", "next_funding", "funding_interval_ms", "seen",
+              "ready")  # fmt: skip
 
     def dump(self) -> dict[str, Any]:
         """As JSON, for a checkpoint."""
@@ -442,7 +458,7 @@ class Desk:
         self.refusals = {(leg, role, price): Refusal(*refusal) for leg, role, price, *refusal in data["refusals"]}
         self._refused_until = max((refusal.until for refusal in self.refusals.values()), default=0)
         for name in self._PLAIN:
-            value = data[name]
+            value = data.get(name, getattr(self, name))
             setattr(self, name, list(value) if isinstance(value, list) else value)
 
 

@@ -43,7 +43,16 @@ class Cancel(NamedTuple):
 
 
 class AskReport(NamedTuple):
-    """Ask the exchange for the whole picture: it answers with a `Report`."""
+    """Ask the exchange for the whole picture: it answers with a `Report`. `doubted` are asked for by name where it does not show them."""
+
+    doubted: tuple[Order, ...] = ()
+
+
+class Countdown(NamedTuple):
+    """The exchange cancels these symbols' orders when it hears nothing like this for `ms`; 0 = no more."""
+
+    symbols: tuple[str, ...]
+    ms: int
 
 
 class Ask(NamedTuple):
@@ -86,4 +95,4 @@ class Finished(NamedTuple):
     flat: bool
 
 
-Effect = Write | Sync | Place | Amend | Cancel | AskReport | Ask | InForce | Retired | Notify | Reply | Finished
+Effect = Write | Sync | Place | Amend | Cancel | AskReport | Countdown | Ask | InForce | Retired | Notify | Reply | Finished

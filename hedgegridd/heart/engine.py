@@ -12,10 +12,10 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from hedgegridd.errors import StateError
-from hedgegridd.heart import lines, notices, on_exchange, on_house, on_market, protect
+from hedgegridd.heart import checkpoint, lines, notices, on_exchange, on_house, on_market, protect
 from hedgegridd.heart.account import Account
-from hedgegridd.heart.breakers import Guard, Noticed, Panel, Tripped, Verdict, judge, take_settings
+from hedgegridd.heart.beat import Beat
+from hedgegridd.heart.breakers import Guard, Noticed, Panel, Tripped, Verdict, judge
 from hedgegridd.heart.deadman import DeadMan
 from hedgegridd.heart.desk import LEGS, Desk, rows
 from hedgegridd.heart.effects import Amend, Ask, AskReport, Cancel, Effect, Finished, InForce, Notify, Place, Reply, Sync, Write
@@ -25,6 +25,7 @@ from hedgegridd.heart.killswitch import KillSwitch
 from hedgegridd.heart.recovery import Recovery
 from hedgegridd.heart.remote import consult, remote_desks
 from hedgegridd.heart.snapshot import picture, plain
+from hedgegridd.heart.truth import Truth
 from hedgegridd.kernel.diff import Action
 from hedgegridd.model import Alert, Level, Mode, Moment, Order, OrderState, Role, Stopping, entry_side
 
@@ -52,6 +53,8 @@ class Engine:
         size = panel.guards.get("position_size")
         cap = size.breaker.settings.max_position_usdt if size is not None and size.breaker is not None else float("inf")
         self.gate = Gate(self.mode, config.limits, cap, config.protect.emergency_stop_pct, self.kill, panel, self.recovery, account, desks)
+        self.truth, self.beat = Truth(live), Beat(config.exchange_countdown, live)
+        self.busy_until = 0
         self.now: int = 0  # ms of the data's clock
         self.wall: int = 0  # ms of the operator's
         self.started: int = 0
@@ -67,9 +70,9 @@ class Engine:
         self.out: list[Effect] = []
         self.thoughts: list[tuple[Desk, Moment, tuple[int, int, int, int]]] = []
         self.stirred: set[str] = set()  # symbols whose orders must be compared anew
-        self._last_hold: tuple[str, float] = ("", 1.0)
+        self.last_hold: tuple[str, float] = ("", 1.0)
         self.dirty = True
-        self._mark = self.synced = 0
+        self.sync_mark = self.synced = 0
         self._latch: dict[str, Any] | None = None
         self._latch_last = self._want_sync = False
         self.waiting: list[tuple[int, str, str]] = []  # (sync mark, symbol, client id) of openers waiting for the disk
@@ -81,7 +84,7 @@ class Engine:
         self.remotes = remote_desks(desks.values())
         self.thinkers: dict[str, str] = {}  # foreign strategy -> the host that thinks for it
         self.questions: dict[int, tuple[str, str]] = {}  # question under way -> (host, breaker)
-        self._question = 0
+        self.question = 0
 
     # --- the front door ---------------------------------------------------------------------------------------------
 
@@ -100,7 +103,7 @@ class Engine:
         self._risk()
         self._think()
         if self.remotes:
-            self._question = consult(self.remotes, self.thinkers, self._question, self.out)
+            self.question = consult(self.remotes, self.thinkers, self.question, self.out)
         self._compare()
         self._protect()
         self._flatten()
@@ -129,8 +132,8 @@ class Engine:
         """Ask for the disk at the end of this event; answers the mark that its `Durable` will carry."""
         self._want_sync = True
         if latch and not self.releasing:  # an engaged file written after a release would outlive it
-            self._latch, self._latch_last, self.latch_mark = self.kill.as_file(), last, self._mark + 1
-        return self._mark + 1
+            self._latch, self._latch_last, self.latch_mark = self.kill.as_file(), last, self.sync_mark + 1
+        return self.sync_mark + 1
 
     def acknowledge_when_durable(self, mark: int, ticket: int, result: dict[str, Any]) -> None:
         """Reply to a verb once the disk has it."""
@@ -138,8 +141,8 @@ class Engine:
 
     def _flush(self) -> None:
         if self._want_sync:
-            self._mark += 1
-            self.out.append(Sync(self._mark, self._latch, self._latch_last))
+            self.sync_mark += 1
+            self.out.append(Sync(self.sync_mark, self._latch, self._latch_last))
             self._want_sync, self._latch, self._latch_last = False, None, False
 
     def revalue(self, desk: Desk) -> None:
@@ -176,9 +179,9 @@ class Engine:
                 if outcome is not None:
                     self._obey(outcome)
             elif (guard.host, guard.name) not in asked:
-                self._question += 1
-                self.questions[self._question] = (guard.host, guard.name)
-                self.out.append(Ask(guard.host, self._question, "check", guard.name, snapshot))
+                self.question += 1
+                self.questions[self.question] = (guard.host, guard.name)
+                self.out.append(Ask(guard.host, self.question, "check", guard.name, snapshot))
 
     def _guard_desks(self) -> None:
         """Each strategy's own risk_management: it pauses its symbol, the breakers stop the account."""
@@ -293,8 +296,8 @@ class Engine:
 
     def _compare(self) -> None:
         hold = (self.gate.hold(), self.recovery.size_factor)
-        if hold != self._last_hold:
-            self._last_hold = hold
+        if hold != self.last_hold:
+            self.last_hold = hold
             self.stirred.update(self.desks)
         for symbol in sorted(self.stirred):
             self._act_on(self.desks[symbol])
@@ -314,7 +317,7 @@ class Engine:
         hands_off = self._hands_off(desk)
         holds = self.gate.holds(desk)
         desk.shape(holds, hands_off, self.now)
-        found = desk.compare(hands_off, bool(self.gate.unsettled) and holds[0] == self.gate.unsettled)
+        found = desk.compare(hands_off, bool(self.gate.patient) and holds[0] == self.gate.patient)
         if not found:
             return
         self.counts["signals"] += 1
@@ -382,6 +385,11 @@ class Engine:
         if leaving:
             self.out.append(Cancel(tuple(leaving)))
 
+    def cancel_foreign(self, orders: list[Order]) -> None:
+        """Cancel another hand's orders: only such as stand in the way of a close."""
+        self.write("foreign_cancelled", client_ids=[order.client_id for order in orders])
+        self.out.append(Cancel(tuple(orders)))
+
     def close(self, desk: Desk, leg: int, qty: int) -> Order:
         """Close at market, at once."""
         order = self.place(desk, leg, Role.CLOSE, 0, qty)
@@ -397,7 +405,8 @@ class Engine:
 
     def ask_report(self) -> None:
         """Ask the exchange for its picture."""
-        self.out.append(AskReport())
+        self.asked_at = self.now
+        self.out.append(AskReport(self.truth.doubted(self.desks.values())))
 
     # --- protection and flatten -------------------------------------------------------------------------------------
 
@@ -442,6 +451,7 @@ class Engine:
         tranches = table.max_tranches if table.tranch_large_positions else 1
         flatten = Flatten(scope, reason, self.now, deadline, ticket, kill, tranches, table.large_position_threshold_usdt)
         self.flattens = [*self.active(), flatten]
+        self.beat.shorten(self)
         self.write("flatten", reason=reason, scope=scope)
         self.tell(notices.flatten_started, reason, scope)
 
@@ -508,6 +518,7 @@ class Engine:
         active = self.active()
         if not openers and (not active or all(flatten.failed for flatten in active)):
             self.finished = True
+            self.beat.disarm(self)
             self.write("stop", hash=self.hash, **self.counts)
             self.sync()
             self.out.append(Finished(not active))
@@ -516,84 +527,12 @@ class Engine:
 
     def dump(self) -> dict[str, Any]:
         """The whole state as JSON: with it and the events after it, everything is made again."""
-        return {
-            "now": self.now,
-            "wall": self.wall,
-            "started": self.started,
-            "cursor": list(self.cursor),
-            "hash": self.hash,
-            "counts": dict(self.counts),
-            "account": self.account.dump(),
-            "kill": self.kill.dump(),
-            "panel": self.panel.dump(),
-            "deadman": [self.deadman.confirmed_at, self.deadman.warned, self.deadman.acted],
-            "recovery": [self.recovery.stage, self.recovery.since],
-            "desks": {symbol: desk.dump() for symbol, desk in self.desks.items()},
-            "flattens": [flatten.dump() for flatten in self.active()],
-            "errors": list(self.errors),
-            "unsettled": self.gate.unsettled,
-            "asked_at": self.asked_at,
-            "storage_failed": self.gate.storage_failed,
-            "sync_failed_at": self.sync_failed_at,
-            "ending": list(self.ending) if self.ending else None,
-            "hold": list(self._last_hold),
-            "mark": self._mark,
-            "latch_mark": self.latch_mark,
-            "told": sorted(self.told),
-            "waiting": [list(row) for row in self.waiting],
-            "question": self._question,
-            "questions": [[seq, *whom] for seq, whom in self.questions.items()],
-            "thinkers": dict(self.thinkers),
-        }
-
-    def take_over(self, old: Engine) -> None:
-        """Go on where another engine is, between two events: a reload, or the next life. StateError where this one cannot."""
-        for desk in old.desks.values():
-            _succeeded(desk, self.desks.get(desk.symbol))
-        self.load(old.dump())
-        self.foreign, self.flattens = old.foreign, old.flattens  # with the replies that people wait for
-        self.panel.reconfigured(old.panel)
-        for guard in self.panel.guards.values():
-            if guard.breaker is None:
-                take_settings(guard, self.config.breakers.get(guard.name, {}), guard.on_trip.name.lower())
-        self.panel.candidates = old.panel.candidates
-        self.finished = old.finished
+        return checkpoint.dump(self)
 
     def load(self, data: dict[str, Any]) -> None:
         """Take up a checkpoint."""
-        self.now, self.wall, self.started = data["now"], data["wall"], data["started"]
-        self.cursor = (data["cursor"][0], data["cursor"][1])
-        self.hash, self.counts = data["hash"], dict(data["counts"])
-        self.account.load(data["account"])
-        self.kill.load(data["kill"])
-        self.panel.load(data["panel"])
-        self.deadman.confirmed_at, self.deadman.warned, self.deadman.acted = data["deadman"]
-        self.recovery.stage, self.recovery.since = data["recovery"]
-        for symbol, kept in data["desks"].items():
-            if symbol in self.desks:
-                self.desks[symbol].load(kept)
-        self.flattens = [Flatten.load(kept) for kept in data["flattens"]]
-        self.errors = deque(data["errors"])
-        self.gate.unsettled, self.gate.storage_failed = data["unsettled"], data["storage_failed"]
-        self.ending = Stopping(*data["ending"]) if data["ending"] else None
-        self.gate.stopping = f"stopping: {self.ending.reason}" if self.ending else ""
-        self._last_hold = (data["hold"][0], data["hold"][1])
-        self.asked_at, self.sync_failed_at = data["asked_at"], data["sync_failed_at"]
-        self._mark, self._question, self.latch_mark = data["mark"], data["question"], data["latch_mark"]
-        self.waiting = [(mark, symbol, name) for mark, symbol, name in data["waiting"]]
-        self.questions = {seq: (host, name) for seq, host, name in data["questions"]}
-        self.thinkers = dict(data["thinkers"])
-        self.told = set(data["told"])
-        self.dirty = False  # breakers had their look; a start and a reload give them another
+        checkpoint.load(self, data)
 
-
-def _succeeded(old: Desk, new: Desk | None) -> None:
-    """May a symbol's state go on under the new configuration? Its prices are ticks and its quantities lots, of the old sizes."""
-    busy = old.books.long_qty or old.books.short_qty or old.orders.open
-    if new is None and busy:
-        raise StateError(f"{old.symbol} has positions or orders and is not configured any more: "
-                         "configure it, close it (hedgegridd flatten), then remove it")  # fmt: skip
-    sizes = [(desk.instrument.tick_size, desk.instrument.lot_size) for desk in (old, new) if desk is not None]
-    if len(set(sizes)) > 1:
-        raise StateError(f"{old.symbol}: tick and lot size are {sizes[1]}, the state was made with {sizes[0]}: "
-                         "keep them, or begin with a new state directory")  # fmt: skip
+    def take_over(self, old: Engine) -> None:
+        """Go on where another engine is, between two events: a reload, or the next life. StateError where this one cannot."""
+        checkpoint.take_over(self, old)

@@ -110,7 +110,7 @@ class Flatten:
 
     def judge(self, report: Report, now: int) -> bool:
         """Flat? Only a report asked for after the last act counts, and only zero legs with no own order."""
-        if self.phase != "verifying" or not self.asked_at:
+        if self.phase != "verifying" or not self.asked_at or (report.since and report.since < self.asked_at):
             return False
         held = any(leg.qty and self.covers(leg.symbol, leg.leg) for leg in report.held)
         own = any(parse(order.client_id) and self.covers(order.symbol, order.leg) for order in report.orders)

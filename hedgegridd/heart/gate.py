@@ -43,6 +43,7 @@ class Gate:
         self.storage_failed = ""
         self.unsettled = "start-up: the exchange has not reported yet"
         self.stopping = ""
+        self.busy = ""  # why the exchange wants no openers for a while
 
     # --- may anything open? -----------------------------------------------------------------------------------------
 
@@ -54,11 +55,16 @@ class Gate:
             return "mode is monitor: nothing is sent"
         if self.storage_failed:
             return f"journal cannot be written: {self.storage_failed}"
-        if self.unsettled or self.stopping:
-            return self.stopping or self.unsettled
+        if self.stopping or self.patient:
+            return self.stopping or self.patient
         if self.recovery.size_factor == 0.0:
             return f"staged return: stage {self.recovery.stage} opens nothing"
         return self.panel.hold()
+
+    @property
+    def patient(self) -> str:
+        """Why no new opener may leave for a moment, while those that rest keep their place."""
+        return self.unsettled or self.busy
 
     def leg_hold(self, desk: Desk, leg: int) -> str:
         """Why no opener may rest on this leg; "" = it may."""

@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 from hedgegridd.heart import notices, reconcile
 from hedgegridd.heart.desk import Desk
-from hedgegridd.heart.effects import AskReport
 from hedgegridd.heart.orders import parse
+from hedgegridd.heart.truth import NOTICED_USDT
 from hedgegridd.model import (
+    BOTH,
     Accepted,
     Amended,
     Cancelled,
+    Charged,
     Fill,
     FundingPaid,
     Leg,
     Level,
-    Mode,
     Moment,
     Order,
     OrderState,
@@ -25,6 +26,8 @@ from hedgegridd.model import (
     Report,
     Role,
     Transfer,
+    Trouble,
+    Unsure,
     entry_side,
 )
 
@@ -32,8 +35,9 @@ if TYPE_CHECKING:
     from hedgegridd.heart.engine import Engine
 
 #: Refusals that are part of the trade, not a fault of ours: a maker that would take, an order or a position that a fill was quicker
-#: to end, a stop that the market is through already.
-NOT_ERRORS = frozenset({-5022, -2011, -2013, -2021, -2022, -4118, -4509})
+#: to end, a stop that the market is through already; and what its own limits keep from being sent at all.
+NOT_ERRORS = frozenset({-5022, -2011, -2013, -2021, -2022, -4118, -4509, -1003, -1008, -1015})
+IN_THE_WAY = frozenset({-2022, -4118})  # other closing orders leave this one nothing to close
 
 
 def _order(engine: Engine, client_id: str) -> tuple[Desk, Order] | None:
@@ -75,9 +79,30 @@ def rejected(engine: Engine, event: Rejected) -> None:
     if order.role == Role.CLOSE:
         for flatten in engine.active():
             flatten.refused(engine.now)
-        engine.out.append(AskReport())
+        if event.code in IN_THE_WAY:
+            _clear_the_way(engine, order)
+        engine.ask_report()
     elif event.code == -2021 and not desk.orders.of(order.leg, Role.STOP):  # the market is through the leg's only stop already
         engine.close_leg(desk, order.leg)
+    engine.moved(desk)
+
+
+def _clear_the_way(engine: Engine, close: Order) -> None:
+    """Foreign orders are left alone, but for those that would close a leg we must close ourselves."""
+    closers = [one for one in engine.foreign if (one.symbol, one.leg, one.side) == (close.symbol, close.leg, close.side)]
+    if closers:
+        engine.cancel_foreign(closers)
+
+
+def unsure(engine: Engine, event: Unsure) -> None:
+    """The answer was lost. It is neither sent again nor taken for gone: the exchange is asked."""
+    found = _order(engine, event.client_id)
+    if found is None:
+        return
+    desk, _ = found
+    desk.orders.doubt_one(event.client_id)
+    engine.write("unsure", client_id=event.client_id, why=event.why)
+    engine.ask_report()
     engine.moved(desk)
 
 
@@ -97,7 +122,7 @@ def cancelled(engine: Engine, event: Cancelled) -> None:
     desk, _ = found
     if event.reason == "unknown":
         desk.orders.move(event.client_id, OrderState.UNKNOWN)
-        engine.out.append(AskReport())
+        engine.ask_report()
         return
     desk.orders.drop(event.client_id)
     engine.write("cancelled", client_id=event.client_id, reason=event.reason)
@@ -111,6 +136,9 @@ def fill(engine: Engine, fill: Fill) -> None:
         _not_ours(engine, fill)
         return
     if not desk.orders.book_fill(fill.client_id, fill.trade_id, fill.qty):
+        return
+    if fill.time < desk.adopted_at[fill.leg]:  # the quantity taken from the exchange since has it already
+        engine.write("late_fill", symbol=fill.symbol, trade_id=fill.trade_id)
         return
     before, have = desk.books.realized, desk.held(fill.leg)
     strange = fill.qty > have and fill.side != entry_side(fill.leg)  # it closes what was opened, or reported closed, without our hearing
@@ -130,7 +158,7 @@ def fill(engine: Engine, fill: Fill) -> None:
         engine.tell(notices.single_loss, fill.symbol, fill.leg, -realized, engine.account.equity - realized, engine.config.alerts)
     if rung is None or strange:
         _stranger(engine, desk, fill)
-        engine.out.append(AskReport())
+        engine.ask_report()
     engine.think(desk, Moment.FILL, (fill.leg, int(role), price, fill.qty))
 
 
@@ -148,39 +176,99 @@ def _stranger(engine: Engine, desk: Desk, fill: Fill) -> None:
 
 
 def funding_paid(engine: Engine, paid: FundingPaid) -> None:
-    """Funding was booked on a leg."""
+    """Funding was booked on a leg, or on both in one sum, which is then split as the rate has it."""
     desk = engine.desks.get(paid.symbol)
     if desk is None:
         _not_ours(engine, paid)
         return
-    if not desk.pay_funding(paid.leg, paid.amount, paid.time):
+    if paid.income_id and not engine.account.count_income(paid.income_id, paid.time):
         return
-    engine.decide("funding", symbol=paid.symbol, t=paid.time, leg=int(paid.leg), amount=paid.amount)
+    amounts = desk.split_funding(paid.amount) if paid.leg == BOTH else ((paid.leg, paid.amount),)
+    for leg, amount in amounts:
+        if paid.income_id:
+            desk.pay(leg, amount, paid.time)
+        elif not desk.pay_funding(leg, amount, paid.time):
+            continue
+        engine.decide("funding", symbol=paid.symbol, t=paid.time, leg=int(leg), amount=amount)
     engine.revalue(desk)
 
 
 def transfer(engine: Engine, transfer: Transfer) -> None:
     """Money came in or went out: never a gain or a loss."""
+    if transfer.income_id and not engine.account.count_income(transfer.income_id, transfer.time):
+        return
     engine.account.transfer(transfer.amount)
     engine.write("transfer", amount=transfer.amount)
     engine.dirty = True
 
 
+def charged(engine: Engine, event: Charged) -> None:
+    """A cost or a gain that is neither fee nor funding."""
+    if event.income_id and not engine.account.count_income(event.income_id, event.time):
+        return
+    engine.account.charge(event.amount)
+    engine.write("charged", amount=event.amount, of=event.kind, symbol=event.symbol)
+    engine.dirty = True
+
+
+def trouble(engine: Engine, event: Trouble) -> None:
+    """Something is wrong with the exchange or the way to it."""
+    engine.write("trouble", what=event.kind, text=event.text, symbol=event.symbol, until=event.until)
+    if event.kind == "deaf":
+        engine.truth.deaf_since = engine.now
+        engine.gate.unsettled = f"the exchange is not heard: {event.text}"
+        engine.ask_report()
+    elif event.kind == "halt":
+        _halt(engine, event)
+    else:
+        engine.gate.busy, engine.busy_until = event.text, max(event.until, engine.busy_until)
+        if event.kind == "ban":
+            engine.tell(notices.system_error, f"the exchange takes no requests from us: {event.text}; its stops protect what is held")
+    engine.stirred.update(engine.desks)
+
+
+def _halt(engine: Engine, event: Trouble) -> None:
+    desk = engine.desks.get(event.symbol)
+    if desk is None:
+        engine.engage(Level.HALT, event.text, "exchange", "")
+    elif desk.halted != event.text:
+        desk.halted = event.text
+        engine.tell(notices.system_error, f"{desk.symbol}: {event.text}; openers are halted")
+
+
+# --- the exchange's own picture -------------------------------------------------------------------------------------------
+
+
 def report(engine: Engine, report: Report) -> None:
-    """The exchange's own picture: put the books right by it, and let a flatten judge it."""
+    """Put the books right by it, and let a flatten judge it."""
+    desks, truth = list(engine.desks.values()), engine.truth
     engine.foreign = []
-    new = engine.mode == Mode.LIVE and not engine.hash  # nothing was ever decided in this state directory
-    for desk in engine.desks.values():
-        for finding in reconcile.compare(desk, report):
-            _mend(engine, desk, finding)
-            if new and finding.kind != "foreign":
-                engine.engage(Level.HALT, "the account has orders or positions of ours, and the journal is new", "start", "")
-    if engine.gate.unsettled and not any(desk.orders.unknown() for desk in engine.desks.values()):
+    fresh = truth.network and not engine.hash and not truth.based  # nothing was ever decided in this state directory
+    found = [(desk, finding) for desk in desks for finding in reconcile.compare(desk, report)]
+    for desk, finding in found if fresh else truth.sift(found, report):
+        _mend(engine, desk, finding)
+        if fresh and finding.kind != "foreign" and not (finding.kind == "drift" and desk.adopts):
+            engine.engage(Level.HALT, "the account has orders or positions of ours, and the journal is new", "start", "")
+    truth.base(engine.account, report, desks, engine.now)
+    _true_up(engine, report)
+    if engine.gate.unsettled and truth.settled(report, desks):
         engine.gate.unsettled = ""
+        engine.stirred.update(engine.desks)
+    truth.reported = truth.reported or not engine.gate.unsettled
     for flatten in engine.flattens:
         if flatten.judge(report, engine.now):
             engine.flat(flatten)
     engine.dirty = True
+
+
+def _true_up(engine: Engine, report: Report) -> None:
+    """Money that nothing we were told explains: the exchange's wallet is the truth."""
+    missing = engine.truth.missing_money(engine.account, report) if engine.truth.network else 0.0
+    if missing:
+        engine.account.charge(-missing)
+        engine.write("charged", amount=-missing, of="unexplained", symbol="")
+        if abs(missing) >= NOTICED_USDT:
+            engine.tell(notices.system_error, f"the wallet differs by {missing:+.4f} USDT from what we were told: the exchange's is taken")
 
 
 def _mend(engine: Engine, desk: Desk, finding: reconcile.Finding) -> None:
@@ -190,21 +278,25 @@ def _mend(engine: Engine, desk: Desk, finding: reconcile.Finding) -> None:
         return
     if order is not None:
         if kind == "gone":
-            desk.orders.drop(order.client_id)
+            desk.orders.gone(order.client_id, engine.truth.network)
         else:
-            desk.orders.open[order.client_id] = order._replace(state=OrderState.LIVE)
+            mine = desk.orders.open.get(order.client_id)
+            told = order.filled if mine is None else mine.filled  # what was told of it: the list may be older, or know more
+            desk.orders.open[order.client_id] = order._replace(state=OrderState.LIVE, filled=told)
             desk.orders.ending.pop(order.client_id, None)
         engine.write("reconciled", what=kind, client_id=order.client_id)
     if held is not None:
         engine.write("reconciled", what=kind, symbol=desk.symbol, leg=int(held.leg), believed=desk.held(held.leg), reported=held.qty)
+        desk.adopted_at[held.leg] = engine.now
         _adopt(engine, desk, held.leg, held.qty, held.entry)
     engine.moved(desk)
 
 
 def _adopt(engine: Engine, desk: Desk, leg: int, qty: int, entry: float) -> None:
-    """Take the exchange's quantity, and let nothing open there until a person has looked."""
+    """Take the exchange's quantity, and let nothing open there until a person has looked; but for what `adopt` allows at a start."""
     desk.adopt(leg, qty, entry)
-    if not any(flatten.covers(desk.symbol, leg) for flatten in engine.active()):
+    allowed = desk.adopts and engine.truth.network and not engine.truth.reported
+    if not allowed and not any(flatten.covers(desk.symbol, leg) for flatten in engine.active()):
         desk.halted = f"the {Leg(leg).name.lower()} position differs from what we traded"
         engine.tell(notices.system_error, f"{desk.symbol}: {desk.halted}; openers are halted")
     engine.revalue(desk)
@@ -216,8 +308,11 @@ HANDLERS: dict[type, Callable[[Engine, Any], None]] = {
     Rejected: rejected,
     Amended: amended,
     Cancelled: cancelled,
+    Unsure: unsure,
     Fill: fill,
     FundingPaid: funding_paid,
     Transfer: transfer,
+    Charged: charged,
+    Trouble: trouble,
     Report: report,
 }

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from hedgegridd import __version__
 from hedgegridd.heart import notices, remote, verbs
 from hedgegridd.heart.breakers import LEVELS, Guard, Verdict, heard, take_settings
-from hedgegridd.heart.effects import AskReport, Place, Reply
+from hedgegridd.heart.effects import Place, Reply
 from hedgegridd.heart.killswitch import level_of
+from hedgegridd.heart.truth import EVERY_MS, SETTLE_MS
 from hedgegridd.model import (
     Answer,
     DiskFailed,
@@ -52,7 +53,8 @@ def started(engine: Engine, event: Started) -> None:
         desk.strategy.begin(event.wall)
     engine.panel.candidates.clear()  # their hosts died with the last life: they come back with a hello
     engine.releasing = 0
-    engine.gate.unsettled = "start-up: the exchange has not reported yet"
+    engine.gate.unsettled, engine.gate.busy = "start-up: the exchange has not reported yet", ""
+    engine.truth.begin()
     engine.write("start", mode=engine.mode.value)
     _engage_at_start(engine, event)
     for flatten in engine.active():
@@ -63,7 +65,7 @@ def started(engine: Engine, event: Started) -> None:
         engine.start_flatten(engine.everything(), engine.kill.reason, kill=True)
     reason = engine.kill.reason if engine.kill.active else ""
     engine.tell(notices.started, engine.mode.value, __version__, engine.config.daemon.instance, reason)
-    engine.out.append(AskReport())
+    engine.ask_report()
 
 
 def _engage_at_start(engine: Engine, event: Started) -> None:
@@ -94,20 +96,27 @@ def timer(engine: Engine, timer: Timer) -> None:
         desk.strategy.look(timer.wall, desk.strategy.name in engine.thinkers)
     _look_for_operator(engine, timer.wall)
     _ask_the_silent(engine)
+    engine.beat.look(engine)
+    if engine.gate.busy and engine.now >= engine.busy_until:
+        engine.gate.busy = ""
+        engine.stirred.update(engine.desks)
     if engine.gate.storage_failed and timer.wall - engine.sync_failed_at >= SYNC_RETRY_MS:
         engine.sync_failed_at = timer.wall
         engine.sync(latch=engine.kill.active)
 
 
 def _ask_the_silent(engine: Engine) -> None:
-    """What was sent and never heard of again, and a report that never came: ask, and ask again."""
-    before = engine.now - SILENCE_MS
-    if engine.asked_at > before:
+    """What was sent and never heard of again, a report that never came, a difference that must stand: ask, and ask again.
+
+    An exchange over a network is asked in any case: what it never said is the worst of all.
+    """
+    since, truth = engine.now - engine.asked_at, engine.truth
+    if since < SILENCE_MS and not truth.network:
         return
-    doubtful = [desk for desk in engine.desks.values() if desk.orders.overdue(before)]
-    if doubtful or engine.gate.unsettled:
-        engine.asked_at = engine.now
-        engine.out.append(AskReport())
+    doubtful = [desk for desk in engine.desks.values() if desk.orders.overdue(engine.now - SILENCE_MS)]
+    pressing = bool(doubtful or engine.gate.unsettled or truth.hasty())
+    if since >= (SETTLE_MS if pressing else EVERY_MS) if truth.network else pressing:
+        engine.ask_report()
 
 
 def _look_for_operator(engine: Engine, wall: int) -> None:

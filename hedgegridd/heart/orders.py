@@ -2,7 +2,8 @@
 
 A client order id says everything about its order (namespace, symbol, leg, role, price in ticks, generation), so that a
 restart, or an exchange's list, is read without a database. An order whose outcome is not known stays UNKNOWN until the
-exchange says; it is never assumed away here (see reconcile).
+exchange says; it is never assumed away here (see reconcile). One that was proven never to have arrived gives its id to the next of its
+rung: should it arrive after all, the exchange refuses one of the two.
 """
 
 from __future__ import annotations
@@ -83,12 +84,14 @@ class Orders:
         self.open = Open()
         self.ending: dict[str, int] = {}  # a cancel or amend is on its way since: hands off until its answer
         self.generation = 0
+        self.lost: dict[tuple[int, int, int], str] = {}  # (leg, role, price) -> the id of an order that never arrived
         self._trades: OrderedDict[str, None] = OrderedDict()
 
     def new(self, leg: int, role: int, side: int, price: int, qty: int, time: int) -> Order:
         """Decide a new order: PENDING, under a fresh id."""
         self.generation += 1
-        made = Order(client_id(self.symbol, leg, role, price, self.generation), self.symbol, leg, role, side, price, qty, time)
+        name = self.lost.pop((leg, role, price), None) or client_id(self.symbol, leg, role, price, self.generation)
+        made = Order(name, self.symbol, leg, role, side, price, qty, time)
         self.open[made.client_id] = made
         return made
 
@@ -109,6 +112,19 @@ class Orders:
         if name in self.open:
             del self.open[name]
         self.ending.pop(name, None)
+
+    def gone(self, name: str, late: bool) -> None:
+        """The exchange does not know it. What was never acknowledged never arrived; where it may yet, its rung uses the id again."""
+        order = self.open.get(name)
+        if late and order is not None and not order.order_id and not order.filled:
+            self.lost[(order.leg, order.role, order.price)] = name
+        self.drop(name)
+
+    def doubt_one(self, name: str) -> None:
+        """Nobody knows what became of it: hands off until a report says."""
+        order = self.open.get(name)
+        if order is not None and order.state != OrderState.PENDING:
+            self.open[name] = order._replace(state=OrderState.UNKNOWN)
 
     def resize(self, name: str, qty: int) -> None:
         """The exchange took an amend: the whole quantity is now `qty`."""
@@ -153,6 +169,11 @@ class Orders:
         """The open orders of a leg with one of these roles."""
         return [order for order in self.open.values() if order.leg == leg and order.role in roles]
 
+    @property
+    def last_trade(self) -> int:
+        """The newest execution counted, where the exchange numbers them; 0 = none."""
+        return max((int(name) for name in self._trades if name.isdigit()), default=0)
+
     def unknown(self) -> int:
         """How many orders nobody knows the state of."""
         return sum(order.state == OrderState.UNKNOWN for order in self.open.values())
@@ -163,6 +184,7 @@ class Orders:
             "open": [list(order) for order in self.open.values()],
             "ending": dict(self.ending),
             "generation": self.generation,
+            "lost": [[*rung, name] for rung, name in self.lost.items()],
             "trades": list(self._trades),
         }
 
@@ -173,4 +195,5 @@ class Orders:
             self.open[row[0]] = Order(*row)
         self.ending = dict(data["ending"])
         self.generation = data["generation"]
+        self.lost = {(leg, role, price): name for leg, role, price, name in data.get("lost", ())}
         self._trades = OrderedDict.fromkeys(data["trades"])

@@ -34,7 +34,7 @@ def _ours(desk: Desk, report: Report, theirs: dict[str, Order]) -> list[Finding]
         listed = theirs.get(name)
         if listed is not None and mine.state in (OrderState.UNKNOWN, OrderState.SENT):
             findings.append(Finding("found", listed))
-        elif listed is None and mine.state in (OrderState.UNKNOWN, OrderState.LIVE) and report.time >= mine.time:
+        elif listed is None and mine.state in (OrderState.UNKNOWN, OrderState.LIVE) and (report.since or report.time) >= mine.time:
             findings.append(Finding("gone", mine))
     return findings
 

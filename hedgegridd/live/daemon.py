@@ -16,7 +16,22 @@ from typing import Any
 from hedgegridd.errors import FeedError, Refused
 from hedgegridd.heart import notices
 from hedgegridd.heart.desk import Desk
-from hedgegridd.heart.effects import Amend, Ask, AskReport, Cancel, Effect, Finished, InForce, Notify, Place, Reply, Retired, Sync, Write
+from hedgegridd.heart.effects import (
+    Amend,
+    Ask,
+    AskReport,
+    Cancel,
+    Countdown,
+    Effect,
+    Finished,
+    InForce,
+    Notify,
+    Place,
+    Reply,
+    Retired,
+    Sync,
+    Write,
+)
 from hedgegridd.heart.engine import Engine
 from hedgegridd.heart.killswitch import LONGEST_REASON
 from hedgegridd.heart.remote import RemoteDesk
@@ -535,8 +550,11 @@ class Daemon:
     def _cancel(self, effect: Cancel) -> None:
         self.exchange.cancel(effect.orders)
 
-    def _ask_report(self, _: AskReport) -> None:
-        self.exchange.report()
+    def _ask_report(self, effect: AskReport) -> None:
+        self.exchange.report(effect.doubted, self.engine.now)
+
+    def _countdown(self, effect: Countdown) -> None:
+        self.exchange.countdown(effect.symbols, effect.ms)
 
 
 _PERFORM: dict[type[Effect], Callable[[Daemon, Any], None]] = {
@@ -546,6 +564,7 @@ _PERFORM: dict[type[Effect], Callable[[Daemon, Any], None]] = {
     Amend: Daemon._amend,
     Cancel: Daemon._cancel,
     AskReport: Daemon._ask_report,
+    Countdown: Daemon._countdown,
     Ask: Daemon._ask_host,
     InForce: Daemon._in_force,
     Retired: Daemon._retired,

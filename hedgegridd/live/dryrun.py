@@ -39,7 +39,7 @@ class DryRun:
             known = self._resting.pop(order.client_id, None)
             self._emit(Cancelled(order.client_id, self._time, "dry run" if known else "unknown"))
 
-    def report(self) -> None:
+    def report(self, doubted: Sequence[Order] = (), now: int = 0) -> None:
         self._emit(Report(self._time, 0.0, (), tuple(self._resting.values())))
 
     def restore(self, report: Report, seen: Sequence[Any] = ()) -> None:

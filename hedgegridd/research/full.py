@@ -130,8 +130,8 @@ class FullRun:
     def _cancel(self, effect: Cancel) -> None:
         self.exchange.cancel(effect.orders)
 
-    def _report(self, _: AskReport) -> None:
-        self.exchange.report()
+    def _report(self, effect: AskReport) -> None:
+        self.exchange.report(effect.doubted, self.engine.now)
 
     def _sync(self, effect: Sync) -> None:
         self.mark = effect.mark

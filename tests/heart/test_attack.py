@@ -514,7 +514,7 @@ def test_a_loss_that_vanishes_with_its_leg_stays_a_loss() -> None:
 
 def test_live_on_a_new_journal_with_a_position_is_halted() -> None:
     rig = Rig(config_of(mode="live", limits={"equity_usdt": 10_000.0}))
-    rig.exchange.report = lambda: rig.inbox.append(Report(START, 10_000.0, (Held("BTCUSDT", 0, 5, 500_000.0),), ()))
+    rig.exchange.report = lambda doubted, now: rig.inbox.append(Report(START, 10_000.0, (Held("BTCUSDT", 0, 5, 500_000.0),), ()))
     rig.start()
     assert rig.engine.kill.active and rig.engine.kill.level == Level.HALT and rig.engine.kill.source == "start"
     assert any(order.role == Role.STOP and order.leg == Leg.LONG for order in rig.sent), "and looked after"

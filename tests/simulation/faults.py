@@ -114,7 +114,7 @@ class Unreliable:
                 self.inner.cancel((order,))
         self.deliver()
 
-    def report(self) -> None:
+    def report(self, doubted: Sequence[Order] = (), now: int = 0) -> None:
         if self.stalled or self.chance(self.rates.lost_report):
             return  # a picture is read over a connection: with none there is no picture, never an old one
         self.inner.report()
