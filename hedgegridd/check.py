@@ -17,7 +17,7 @@ from hedgegridd import filled, worstcase
 from hedgegridd.config import Config, common, own, read
 from hedgegridd.errors import ConfigError, Problem
 from hedgegridd.heart.remote import shared
-from hedgegridd.plugins import Registry, fill, foreign_folders, given_names, load_shipped, mentioned
+from hedgegridd.plugins import Registry, fill, foreign_folders, given_names, load_exchange, load_shipped, mentioned
 from hedgegridd.settings import fields_of, leaves, meant, plain
 from hedgegridd.worstcase import ERROR, WARNING, Case, Desk, Finding, finding
 
@@ -62,6 +62,8 @@ def refuse(config: Config, registry: Registry, *, confirm_live: Any = UNASKED, f
 def check_file(path: Path, registry: Registry, env: Mapping[str, str] | None = None) -> tuple[Config, list[Finding]]:
     """Read and check a file. With problems of form the other rules still speak, but for the filled grid."""
     config, problems = read(path, env)
+    if wrong := load_exchange(config.exchange.file, path.parent, registry):
+        problems = [*problems, Problem("exchange.file", config.exchange.file, "the file of an exchange plugin that can be loaded", wrong)]
     if not problems:
         return config, check(config, registry)
     case, findings = examine(config, registry, grid=False)
@@ -144,8 +146,7 @@ def examine(config: Config, registry: Registry, *, grid: bool = True) -> tuple[C
 
 def equity_of(config: Config) -> float | None:
     """What limits are reckoned against: the paper balance, else `limits.equity_usdt`."""
-    paper = config.exchange.name == "paper" and config.mode != "live"
-    return config.exchange.paper.starting_balance_usdt if paper else config.limits.equity_usdt
+    return config.limits.equity_usdt if config.mode == "live" else config.exchange.paper.starting_balance_usdt
 
 
 def _desk(config: Config, registry: Registry, where: str, item: Any, equity: float | None,
@@ -166,6 +167,8 @@ def _desk(config: Config, registry: Registry, where: str, item: Any, equity: flo
         plugin.thing.params(settings, desk.instrument)
     except ValueError as error:
         return desk._replace(price=None), [*findings, finding(ERROR, f"{where}.params", None, f"settings that fit together: {error}")]
+    if price is None and config.market:
+        return desk, findings  # looked at again at the start, with the market's price
     if price is None:
         expected = "the price to fill the grid at: the feed names none"
         return desk, [*findings, finding(ERROR, f"{where}.reference_price", None, expected, "set it near the market's price")]
@@ -191,7 +194,7 @@ def reference_price(config: Config, item: Any) -> float | None:
 
     A recording that --feed plays instead does not change it: `run` refuses what `check` refuses.
     """
-    if item.reference_price is not None or config.feed.kind != "synthetic":
+    if item.reference_price is not None or config.feed_kind != "synthetic":
         return item.reference_price  # type: ignore[no-any-return]
     if config.feed.start_price is not None:
         return config.feed.start_price
@@ -235,11 +238,9 @@ def plugin_names(case: Case) -> Iterator[Finding]:
 
 
 def exchange_there(case: Case) -> Iterator[Finding]:
-    """The exchange must be loaded. A file of somebody's own is refused until the daemon trades for real money at all."""
-    name, known = case.config.exchange.name, case.registry.exchanges
-    if case.config.exchange.file:
-        yield finding(ERROR, "exchange.file", case.config.exchange.file, "nothing: this version trades on its own paper exchange only")
-    if name not in known:
+    """The exchanges must be loaded: the one that orders go to, and the one that market data come from."""
+    known = case.registry.exchanges
+    for name in {case.config.exchange.name, case.config.market} - {""} - known.keys():
         expected = f"an exchange plugin that is loaded: {', '.join(known) or 'none is'}"
         yield finding(ERROR, "exchange.name", name, expected, meant(name, known) or f"no plugin for the exchange {name!r} is there")
 
@@ -279,7 +280,7 @@ def second_act(config: Config, account: str | None) -> list[Finding]:
 def equity_known(case: Case) -> Iterator[Finding]:
     """Every percentage is of equity."""
     if case.equity is None:
-        yield finding(ERROR, "limits.equity_usdt", None, f"the account's equity: required with exchange {case.config.exchange.name!r}")
+        yield finding(ERROR, "limits.equity_usdt", None, "what the account may be reckoned with: required where mode is live")
 
 
 def thresholds(case: Case) -> Iterator[Finding]:
@@ -360,7 +361,11 @@ def feed_fits(case: Case) -> Iterator[Finding]:
         ms(feed.start)
     except ValueError:
         yield finding(ERROR, "feed.start", feed.start, "a time such as 2025-01-01T00:00:00Z")
-    if feed.kind == "synthetic" and feed.interval not in ("1m", "3m", "5m", "15m", "30m", "1h"):
+    if case.config.mode == "live" and case.config.feed_kind != "live":
+        yield finding(
+            ERROR, "feed.kind", case.config.feed_kind, "live, or nothing: real orders are not placed on recorded or made-up prices"
+        )
+    if case.config.feed_kind == "synthetic" and feed.interval not in ("1m", "3m", "5m", "15m", "30m", "1h"):
         yield finding(ERROR, "feed.interval", feed.interval, "minutes that divide an hour: the feed is synthetic")
 
 
@@ -382,7 +387,6 @@ def unheeded(case: Case) -> Iterator[Finding]:
 NOT_YET = {
     "flatten.use_market_orders": True,
     "flatten.max_slippage_pct": 1.0,
-    "exchange_countdown.enabled": False,
     "http.enabled": False,
 }
 
@@ -404,8 +408,12 @@ RULES: tuple[Callable[[Case], Iterable[Finding]], ...] = (
 
 def feed_carries(case: Case, feed: Path | None) -> Iterator[Finding]:
     """Breakers whose inputs the feed can never carry are disarmed; live does not start like that unless it is accepted by name."""
-    recording = feed or (Path(case.config.feed.path) if case.config.feed.kind == "recorded" and case.config.feed.path else None)
-    if case.config.feed.kind == "recorded" and recording is None:
+    kind = case.config.feed_kind
+    if feed is not None and case.config.mode == "live":
+        yield finding(ERROR, "--feed", str(feed), "nothing: real orders are not placed on a recording")
+        return
+    recording = feed or (Path(case.config.feed.path) if kind == "recorded" and case.config.feed.path else None)
+    if kind == "recorded" and recording is None:
         yield finding(ERROR, "feed.path", None, "a file or folder of recorded data: the feed is recorded")
         return
     needs = {name: set(getattr(case.registry.breakers[name].thing, "needs", ())) for name in case.breakers}

@@ -48,9 +48,13 @@ def taught(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def _loaded(path: Path) -> tuple[Config, Registry]:
     from hedgegridd.config import load
-    from hedgegridd.plugins import load_shipped
+    from hedgegridd.errors import PluginError
+    from hedgegridd.plugins import load_exchange, load_shipped
 
-    return load(path), load_shipped()
+    config, registry = load(path), load_shipped()
+    if wrong := load_exchange(config.exchange.file, path.parent, registry):
+        raise PluginError(wrong)
+    return config, registry
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -91,7 +95,7 @@ def run(config_path: Path, feed: Path | None, speed: float | None, confirm_live:
     config, registry = _loaded(config_path)
     log.setup(config.daemon.log_level, config.secrets)
     refuse(config, registry, confirm_live=confirm_live, feed=feed)
-    options = Options(config_path, feed, speed, state_dir, socket)
+    options = Options(config_path, feed, speed, state_dir, socket, confirm_live)
     sys.exit(asyncio.run(run_daemon(config, registry, options, os.environ)))
 
 
@@ -106,6 +110,22 @@ def check(config_path: Path, as_json: bool, strict: bool, show: bool) -> None:
     from hedgegridd import check as checking
 
     sys.exit(checking.command(config_path, as_json=as_json, strict=strict, show=show))
+
+
+@main.command()
+@CONFIG
+@click.option("--json", "as_json", is_flag=True, help="JSON for scripts.")
+@taught
+def preflight(config_path: Path, as_json: bool) -> None:
+    """Look an account over as a live start does, put right what may be, and start nothing: 0 fine, 1 not."""
+    import asyncio
+
+    from hedgegridd.live import survey
+
+    config, registry = _loaded(config_path)
+    facts = asyncio.run(survey.preflight(config, registry))
+    click.echo(json.dumps({"schema": 1, "preflight": [fact._asdict() for fact in facts]}) if as_json else "\n".join(survey.table(facts)))
+    sys.exit(0 if all(fact.ok for fact in facts) else 1)
 
 
 @main.command()

@@ -404,10 +404,10 @@ def _form(config: Config) -> list[Problem]:
             problems.append(Problem(f"{where}.symbol", item.symbol, "each symbol once"))
         seen.add(item.symbol)
         problems += _brackets(item, f"{where}.brackets")
-        if config.exchange.name == "paper":
+        if not config.market:
             for key in ("tick_size", "lot_size"):
                 if getattr(item.filters, key) is None and f"{where}.filters.{key}" not in config.origins:
-                    problems.append(Problem(f"{where}.filters.{key}", None, "a number above 0: the paper exchange supplies no filters"))
+                    problems.append(Problem(f"{where}.filters.{key}", None, "a number above 0: no exchange supplies filters"))
     return problems
 
 

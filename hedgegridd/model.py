@@ -201,7 +201,6 @@ class OrderState(IntEnum):
 
 class Order(NamedTuple):
     """One order of ours. `price` is the limit or, for a STOP, the trigger on the mark price; 0 = market.
-
     A STOP closes the whole leg whatever its `qty` says (closePosition)."""
 
     client_id: str
@@ -417,13 +416,14 @@ class Missed(NamedTuple):
 
 
 class Started(NamedTuple):
-    """A daemon took up the account: everything in flight before it is UNKNOWN. `env_kill` = the environment says stop."""
+    """A daemon took up the account: what was in flight is UNKNOWN. `env_kill` = the environment says stop; `doubt` "" = none, else halt."""
 
     time: int
     wall: int
     env_kill: str
     kill_file: KillFile
     damage: str  #: what the journal found wrong with itself, "" = sound
+    doubt: str = ""
 
 
 class Stopping(NamedTuple):

@@ -390,6 +390,17 @@ def load_shipped(folder: Path | None = None) -> Registry:
     return registry
 
 
+def load_exchange(file: str, base: Path, registry: Registry) -> str:
+    """Import the exchange plugin that `exchange.file` names, relative to `base`; why it cannot be used, "" = it is loaded."""
+    if not file:
+        return ""
+    try:
+        load_trusted((base / file).resolve(), registry)
+    except Exception as error:  # a fence: plugin code
+        return str(error) if isinstance(error, PluginError) else f"{type(error).__name__}: {error}"
+    return ""
+
+
 def load_trusted(file: Path, registry: Registry, *, foreign: bool = True) -> None:
     """Import one file into the daemon and register what it offers; raises PluginError or what the file raises.
 

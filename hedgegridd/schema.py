@@ -75,7 +75,11 @@ class DaemonTable:
 class FeedTable:
     """[feed]"""
 
-    kind: str = of("synthetic", "where market data comes from", choices=("synthetic", "recorded"))
+    kind: str | None = of(
+        None,
+        "where market data comes from; left out: live where exchange.name is a real one, else synthetic",
+        choices=("synthetic", "recorded", "live"),
+    )
     path: str = of("", "recorded: a file, or a folder with klines/, funding/ and mark/")
     interval: str = of("1m", "length of a bar", choices=INTERVALS)
     speed: float = of(1.0, 'how many times faster than real time data is played, or "max"', above=0, words={"max": math.inf})
@@ -268,7 +272,7 @@ class DeadMansSwitchTable:
 class ExchangeCountdownTable:
     """[exchange_countdown], the exchange's own dead man's switch"""
 
-    enabled: bool = of(False, "the exchange cancels our orders when it does not hear from us")
+    enabled: bool | None = of(None, "the exchange cancels our orders when it does not hear from us; left out: on in live")
     countdown_seconds: int = of(120, "after so long", min=5, max=3600)
     beat_seconds: int = of(30, "how often it hears from us", min=1, max=1800)
 
@@ -413,6 +417,18 @@ class Config:
     origins: dict[str, str] = of(dict, internal=True)
     files: tuple[str, ...] = of((), internal=True)  #: what was read, in order
     notes: tuple[Problem, ...] = of((), internal=True)  #: what was set and is not obeyed, and why
+
+    @property
+    def feed_kind(self) -> str:
+        """synthetic, recorded or live."""
+        return self.feed.kind or ("synthetic" if self.exchange.name == "paper" else "live")
+
+    @property
+    def market(self) -> str:
+        """The exchange plugin that live market data come from, with sizes and filters; "" = none does."""
+        if self.feed_kind != "live" and self.mode != "live":
+            return ""
+        return "binance" if self.exchange.name == "paper" else self.exchange.name
 
     @property
     def breakers(self) -> dict[str, dict[str, Any]]:

@@ -211,7 +211,7 @@ class Rig:
         """A new life on the same account: checkpoint, paper account from the journal, kill switch file as it was left."""
         other = Rig(self.config, self.carries, self.cadence_ms)
         other.engine.load(self.engine.dump())
-        from hedgegridd.live.daemon import account_of, last_seen
+        from hedgegridd.live.memory import account_of, last_seen
 
         other.exchange.restore(account_of(other.engine), last_seen(other.engine))
         other.latch, other.disk_fails = self.latch, self.disk_fails

@@ -77,7 +77,6 @@ def test_show_has_plugins_defaults_and_masks_secrets() -> None:
 @pytest.mark.parametrize(
     ("overrides", "path", "severity", "text"),
     [
-        ({"exchange": {"name": "mine", "file": "mine.py"}}, "exchange.file", "error", "paper exchange only"),
         ({"breaker": {"drawdwon": {"max_drawdown_pct": 3}}}, "breaker.drawdwon", "error", "did you mean 'drawdown'"),
         ({"breaker": {"astrology": {"moon": 3}}}, "breaker.astrology", "warning", "a breaker that is loaded"),
         ({"breaker": {"drawdown": {"max_drawdown_pct": 0}}}, "breaker.drawdown.max_drawdown_pct", "error", "above 0"),

@@ -46,6 +46,7 @@ class Recorded:
         self.tapes, self.schedules = tuple(tapes), dict(schedules)
         self.since, self.until = since or 0, until
         self.symbols = tuple(dict.fromkeys(symbol for tape in self.tapes for symbol in tape.symbols))
+        self.pushed = False
         self.cadence_ms = max(tape.cadence_ms for tape in self.tapes)
         funding = {"funding"} if all(symbol in self.schedules for symbol in self.symbols) else set[str]()
         self.carries = frozenset.intersection(*(tape.carries | funding for tape in self.tapes))

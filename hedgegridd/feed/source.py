@@ -28,6 +28,7 @@ class Feed(Protocol):
 
     symbols: tuple[str, ...]
     cadence_ms: int  #: how far apart its events of one symbol are expected to be
+    pushed: bool  #: an exchange emits the events as they happen; `events` has none
 
     @property
     def carries(self) -> frozenset[str]:

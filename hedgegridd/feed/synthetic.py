@@ -114,6 +114,7 @@ class Synthetic:
 
     carries = frozenset(("bars", "trades", "quotes", "marks", "funding", "index", "volume"))
     cadence_ms = 1000
+    pushed = False
 
     def __init__(
         self,

@@ -37,10 +37,8 @@ def build(config: Any, registry: Any, *, carries: frozenset[str], cadence_ms: in
 
 
 def start_equity(config: Any) -> float:
-    """What the account begins with: the paper balance, or `limits.equity_usdt`, USDT."""
-    if Mode(config.mode) != Mode.LIVE and config.exchange.name == "paper":
-        return float(config.exchange.paper.starting_balance_usdt)
-    return float(config.limits.equity_usdt)
+    """What the account begins with: the paper balance, or in live `limits.equity_usdt` until the exchange has reported, USDT."""
+    return float(config.limits.equity_usdt if Mode(config.mode) == Mode.LIVE else config.exchange.paper.starting_balance_usdt)
 
 
 def _desks(config: Any, registry: Any, carries: frozenset[str], problems: list[Problem]) -> dict[str, Desk]:
@@ -101,9 +99,21 @@ def _add(panel: Panel, plugin: Any, config: Any, carries: frozenset[str], proble
         panel.disarm(guard, guard.switched_off, 0)
 
 
-def exchange_of(config: Any, registry: Any) -> Any:
-    """A new exchange of the kind the configuration names."""
-    plugin = registry.exchanges.get(config.exchange.name)
+def exchange_of(config: Any, registry: Any, name: str = "") -> Any:
+    """A new exchange: `name`, or the one that this configuration's orders go to, which is the paper exchange unless mode is live."""
+    name = name or (config.exchange.name if Mode(config.mode) == Mode.LIVE else "paper")
+    plugin = registry.exchanges.get(name)
     if plugin is None or plugin.thing is None:
-        raise PluginError(f"exchange {config.exchange.name!r} is not there; loaded: {', '.join(registry.exchanges)}")
+        raise PluginError(f"exchange {name!r} is not there; loaded: {', '.join(registry.exchanges)}")
     return plugin.thing() if isinstance(plugin.thing, type) else plugin.thing
+
+
+def settings_of(config: Any, exchange: Any) -> Any:
+    """`[exchange.NAME]` of this exchange; ConfigError where a foreign one's table does not fit what it declares."""
+    table = getattr(config.exchange, exchange.name, None)
+    if table is not None or not hasattr(exchange, "Settings"):
+        return table
+    filled, problems = fill_settings(exchange.Settings, config.exchange.other, f"exchange.{exchange.name}")
+    if problems:
+        raise ConfigError(problems)
+    return filled

@@ -385,6 +385,11 @@ class Engine:
         if leaving:
             self.out.append(Cancel(tuple(leaving)))
 
+    @property
+    def hasty(self) -> bool:
+        """Is something under way that time alone moves on?"""
+        return bool(self.gate.patient or self.truth.hasty() or self.active())
+
     def cancel_foreign(self, orders: list[Order]) -> None:
         """Cancel another hand's orders: only such as stand in the way of a close."""
         self.write("foreign_cancelled", client_ids=[order.client_id for order in orders])

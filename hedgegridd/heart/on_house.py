@@ -72,6 +72,8 @@ def _engage_at_start(engine: Engine, event: Started) -> None:
     engine.kill.env_engaged = bool(event.env_kill)
     if event.damage:
         engine.engage(Level.HALT, f"the journal is damaged: {event.damage}", "journal", "")
+    if event.doubt:
+        engine.engage(Level.HALT, event.doubt, "start", "")
     if event.env_kill:
         engine.engage(engine.kill.on_activate, f"environment variable {event.env_kill} is set", "environment", "")
     kill_file(engine, event.kill_file)

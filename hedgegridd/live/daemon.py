@@ -15,6 +15,7 @@ from typing import Any
 
 from hedgegridd.errors import FeedError, Refused
 from hedgegridd.heart import notices
+from hedgegridd.heart.build import settings_of
 from hedgegridd.heart.desk import Desk
 from hedgegridd.heart.effects import (
     Amend,
@@ -37,19 +38,22 @@ from hedgegridd.heart.killswitch import LONGEST_REASON
 from hedgegridd.heart.remote import RemoteDesk
 from hedgegridd.heart.verbs import VERBS
 from hedgegridd.live import log
+from hedgegridd.live.memory import account_of, last_seen, missed, newest
 from hedgegridd.live.notify import Notifier
 from hedgegridd.live.pacer import Pacer
 from hedgegridd.live.patience import MOMENT_SECONDS, Patience
 from hedgegridd.model import (
+    Bar,
     DiskFailed,
     Durable,
     FeedEnd,
+    Funding,
     Gap,
-    Held,
     KillFile,
     Mark,
     OrderState,
     Outlook,
+    Quote,
     Report,
     Role,
     Started,
@@ -64,27 +68,8 @@ from hedgegridd.times import iso
 TICK_SECONDS = 0.25  # how often the kill switch file, the socket and the watchdog are looked after
 TIMER_SECONDS = 1.0
 TURN_SECONDS = 0.002  # the longest the loop works without letting the control socket breathe
+MARKET = frozenset({Bar, Quote, Trade, Mark, Funding, Gap})
 BACKLOG = 100_000  # records kept in memory while the disk refuses them
-
-
-def account_of(engine: Engine) -> Report:
-    """The paper account as the journal remembers it."""
-    desks = engine.desks.values()
-    held = tuple(Held(desk.symbol, leg, desk.held(leg), desk.entry(leg)) for desk in desks for leg in (0, 1) if desk.held(leg))
-    resting = tuple(order for desk in desks for order in desk.orders.open.values() if order.state == OrderState.LIVE)
-    return Report(engine.now, engine.account.wallet, held, resting)
-
-
-def last_seen(engine: Engine) -> list[Any]:
-    """The market as it stood: what a paper exchange needs to price a close before the feed goes on."""
-    seen: list[Any] = []
-    for desk in engine.desks.values():
-        seen += [event for event in (desk.bar, desk.quote) if event is not None]
-        if desk.mark is not None and desk.carries_marks:
-            seen.append(Mark(desk.symbol, desk.seen, desk.mark, desk.index, desk.funding_rate, desk.next_funding))
-        elif desk.traded is not None and desk.bar is not None and desk.traded != desk.bar.close:
-            seen.append(Trade(desk.symbol, desk.seen, desk.traded, 1, True))
-    return seen
 
 
 def wall_ms() -> int:
@@ -96,7 +81,8 @@ class Daemon:
     """Everything that lives as long as the process. Built by `live.start`, ended by `stop`."""
 
     def __init__(self, engine: Engine, exchange: Any, feed: Any, journal: Any, latch: Any, alerts: Any, hosts: Any,
-                 checkpoint: Callable[[], dict[str, Any]], speed: float) -> None:  # fmt: skip
+                 checkpoint: Callable[[], dict[str, Any]], speed: float, source: Any = None) -> None:  # fmt: skip
+        self.source = source  # the exchange that tells the market, where the feed is live; in live it takes the orders too
         self.engine, self.exchange, self.feed, self.journal, self.latch = engine, exchange, feed, journal, latch
         self.alerts, self.hosts, self.checkpoint = alerts, hosts, checkpoint
         self.pacer = Pacer(speed)
@@ -150,22 +136,33 @@ class Daemon:
     def _begin(self, started: Started) -> None:
         """The exchange, the first event of this life, then what is to be learnt from before it."""
         instruments = {symbol: desk.instrument for symbol, desk in self.engine.desks.items()}
-        table = self.engine.config.exchange
-        self.exchange.start(self.emit, instruments, getattr(table, table.name, table.other))
+        config, exchanges = self.engine.config, [self.exchange]
+        if self.source is not None and self.source is not self.exchange:
+            exchanges.append(self.source)
+        for one in exchanges:
+            one.start(self.hear if one is self.source else self.emit, instruments, settings_of(config, one))
         self.exchange.restore(account_of(self.engine), last_seen(self.engine))
+        if self.exchange.orders_cost_network:
+            self.exchange.catch_up(*newest(self.engine))
         time, count = self.engine.cursor
         self._events = self._resumed(time, count)
         try:
             self._next = next(self._events, None)
         except FeedError as error:
             self._feed_failed(error)
-        first = self._next.time if self._next is not None else 1
+        first = self._next.time if self._next is not None else self._data_now() or 1
         self._take(started._replace(time=max(self.engine.now, first)))
         self._cold = list(self.engine.remotes)
         try:
             self._warm_up([desk for desk in self.engine.desks.values() if desk not in self._cold])
         except FeedError as error:
             self._feed_failed(error)
+
+    def hear(self, event: Any) -> None:
+        """What a live market says: a paper exchange fills against it before the heart sees it."""
+        if self.exchange is not self.source and type(event) in MARKET:
+            self.exchange.market(event)
+        self.post(event)
 
     def _feed_failed(self, error: FeedError) -> None:
         """There is nothing to trade on: openers are withdrawn, a page goes out, and the run ends with this error."""
@@ -258,8 +255,12 @@ class Daemon:
 
     def _warm_up(self, desks: Sequence[Desk]) -> None:
         for desk in desks:
-            if desk.bar is None:
+            if desk.bar is None or self.feed.pushed:
                 bars = tuple(self.feed.warmup(desk.symbol, desk.strategy.warmup_bars(desk.params) + 1))
+                if desk.bar is not None:
+                    bars, joined = missed(desk.bar, bars)
+                    if not joined:
+                        self._take(Gap(desk.symbol, self.engine.now, desk.bar.time))
                 if bars:
                     self._take(Warmup(desk.symbol, bars[-1].time, bars))
                 self._look_ahead(desk.symbol, self.engine.now)
@@ -276,6 +277,8 @@ class Daemon:
             if not future.done():
                 future.set_exception(Refused("the daemon stopped before this was done"))
         self.exchange.stop()
+        if self.source is not None:
+            self.source.stop()
         await self._loop.run_in_executor(self._disk, self._last_words)
         self._disk.shutdown()
         self._spool.shutdown()
@@ -323,7 +326,7 @@ class Daemon:
         return self._syncing > 0 or len(self._backlog) > BACKLOG // 2
 
     def _next_event(self) -> bool:
-        if self.feed_over or self._held_up:
+        if self.feed_over or self._held_up or self.feed.pushed:
             return False
         if self._next is None:
             self._next = next(self._events, None)
@@ -385,7 +388,7 @@ class Daemon:
             self.lags.append((now - before - TICK_SECONDS) * 1000)
             self.look_at_latch()
             await self._look_after_socket()
-            if now - last_timer >= TIMER_SECONDS:
+            if now - last_timer >= TIMER_SECONDS or (self.feed.pushed and self.engine.hasty):
                 last_timer = now
                 self.post(Timer(self._data_now(), wall_ms()))
 
@@ -399,6 +402,8 @@ class Daemon:
     def _data_now(self) -> int:
         """The data's clock between two events; with no feed left it goes on by the second, so that retries and deadlines do."""
         now = self.engine.now
+        if self.feed.pushed:
+            return max(now, wall_ms() + int(self.source.health().time_offset_ms or 0))
         if self.feed_over:
             return now + int(TIMER_SECONDS * 1000)
         return max(now, self.pacer.now(now, self._next.time if self._next is not None else None))

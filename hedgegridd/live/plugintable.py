@@ -12,7 +12,7 @@ from pathlib import Path
 from hedgegridd.config import load
 from hedgegridd.live.pluginfolder import PluginFolder
 from hedgegridd.live.start import plugin_folders, plugin_tables
-from hedgegridd.plugins import Registry, load_shipped, plugin_files
+from hedgegridd.plugins import Registry, load_exchange, load_shipped, plugin_files
 from hedgegridd.schema import Config
 
 UNSETTLED = frozenset({"starting", "restarting"})
@@ -22,6 +22,8 @@ PATIENCE_SECONDS = 20.0  # three deaths with their back-off, the slowest a hello
 def table(config_path: Path) -> list[dict[str, str]]:
     """Rows {name, kind, file, state, reason}: shipped files first, then the foreign ones. ConfigError where there is no configuration."""
     config, registry = load(config_path), load_shipped()
+    if wrong := load_exchange(config.exchange.file, config_path.parent, registry):
+        registry.refused[Path(config.exchange.file)] = wrong
     return asyncio.run(_rows(config, registry, plugin_folders(config, config_path)))
 
 

@@ -16,6 +16,7 @@ from hedgegridd.errors import ConfigError, Refused, StateError
 from hedgegridd.heart.build import build
 from hedgegridd.heart.engine import Engine
 from hedgegridd.live import log
+from hedgegridd.live.survey import as_kept
 from hedgegridd.schema import Config
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ async def reload(
     from hedgegridd.check import refuse
 
     try:
-        new = load(path)
+        new = as_kept(load(path), {"config": old.raw})
         refuse(new, registry)
     except ConfigError as error:
         raise Refused(f"the old configuration stays: {error}") from error

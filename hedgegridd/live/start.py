@@ -12,19 +12,20 @@ import json
 import signal
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from hedgegridd import __version__, paths
+from hedgegridd.check import refuse
 from hedgegridd.config import own, parse
 from hedgegridd.control.server import Server
-from hedgegridd.errors import ConfigError, StateError
+from hedgegridd.errors import ConfigError, Problem, StateError
 from hedgegridd.feed.source import open_feed
 from hedgegridd.heart.build import build, exchange_of
 from hedgegridd.heart.engine import Engine
 from hedgegridd.journal import Journal, Recovered
-from hedgegridd.live import log, services, status
+from hedgegridd.live import lease, log, services, status
 from hedgegridd.live.alerts import Alerts
 from hedgegridd.live.daemon import Daemon, wall_ms
 from hedgegridd.live.dryrun import DryRun
@@ -36,6 +37,7 @@ from hedgegridd.live.pluginfolder import PluginFolder
 from hedgegridd.live.pulse import Pulse
 from hedgegridd.live.reload import reload
 from hedgegridd.live.services import Services
+from hedgegridd.live.survey import Surveyed, as_kept, learn, live_feed, survey, table
 from hedgegridd.model import KillFile, Mode, PluginChanged, Severity, Started
 from hedgegridd.plugins import Registry, equip, foreign_folders
 from hedgegridd.progress import Progress
@@ -52,6 +54,7 @@ class Options(NamedTuple):
     speed: float | None = None
     state_dir: str = ""
     socket: str = ""
+    confirm_live: str | None = None
 
 
 OFF = frozenset({"", "0", "false", "no", "off"})
@@ -121,8 +124,11 @@ def _begun(checkpoint: dict[str, Any], registry: Registry, new: Engine) -> Engin
 
 def open_exchange(config: Config, registry: Registry) -> Any:
     """The exchange that released orders go to: in dry_run none at all."""
+    if Mode(config.mode) == Mode.DRY_RUN:
+        return DryRun(config.exchange.name)
     exchange = exchange_of(config, registry)
-    return DryRun(exchange.name) if Mode(config.mode) == Mode.DRY_RUN else exchange
+    exchange.trading = True
+    return exchange
 
 
 def checkpoint_of(config: Config, engine: Engine, feed: Any) -> dict[str, Any]:
@@ -147,20 +153,69 @@ def open_journal(config: Config, state: Path) -> tuple[Journal, Recovered]:
 
 async def run(config: Config, registry: Registry, options: Options, env: Mapping[str, str]) -> int:
     """The daemon, from start to exit code."""
-    live = Mode(config.mode) == Mode.LIVE
     state = Path(paths.state_dir(options.state_dir, config.daemon.state_dir, config.daemon.instance, env))
     journal, recovered = open_journal(config, state)
     try:
+        if config.market and options.feed is None:
+            return await _on_a_market(config, registry, options, env, state, journal, recovered)
         instruments = {item.symbol: item.instrument() for item in config.instrument}
         feed = open_feed(config.feed, instruments, options.feed)
         engine = build(config, registry, carries=feed.carries, cadence_ms=feed.cadence_ms)
         recovered = damaged(recovered, recover(engine, recovered, registry))
-        begin_anew(journal, checkpoint_of(config, engine, feed))
-        socket = paths.daemon_socket(options.socket, config.daemon.socket, config.daemon.instance, env, live)
-        shell = Shell(config, registry, options, engine, open_exchange(config, registry), feed, journal, state, socket)
-        return await shell.run(started(config, shell.daemon.latch, recovered, engine, env), recovered)
+        return await _run(config, registry, options, env, state, journal, recovered, engine, feed, None, "")
     finally:
         journal.close()
+
+
+async def _on_a_market(config: Config, registry: Registry, options: Options, env: Mapping[str, str], state: Path, journal: Journal,
+                       recovered: Recovered) -> int:  # fmt: skip
+    """A daemon on an exchange's own market data: it is looked over first, and what it says completes the configuration."""
+    live = Mode(config.mode) == Mode.LIVE
+    with hold_account(config) if live else nullcontext():
+        surveyed = await survey(config, registry, look=live)
+        try:
+            for line in table(surveyed.facts):
+                log.event("INFO", f"preflight: {line}")
+            config, feed = surveyed.config, live_feed(surveyed)
+            engine = build(config, registry, carries=feed.carries, cadence_ms=feed.cadence_ms)
+            recovered = damaged(recovered, recover(engine, recovered, registry))
+            doubt = _judge(surveyed, registry, engine, options)
+            await learn(feed, surveyed, engine)
+        except BaseException:
+            surveyed.source.stop()
+            raise
+        return await _run(config, registry, options, env, state, journal, recovered, engine, feed, surveyed.source, doubt)
+
+
+def hold_account(config: Config) -> Any:
+    """The lease of the account that this configuration trades."""
+    table = config.exchange.other or {key: getattr(config.exchange.binance, key) for key in ("rest_url", "api_key")}
+    return lease.take(f"{config.exchange.name} {table.get('rest_url', '')}", str(table.get("api_key", "")))
+
+
+def _judge(surveyed: Surveyed, registry: Registry, engine: Engine, options: Options) -> str:
+    """May this start? Raises ConfigError where not; but legs that are held are watched, with the kill switch at halt: the reason."""
+    problems = [Problem(f"preflight: {fact.name}", fact.found, fact.wanted, fact.advice) for fact in surveyed.wrong]
+    try:
+        refuse(surveyed.config, registry, confirm_live=options.confirm_live)
+    except ConfigError as error:
+        problems += error.problems
+    if not problems:
+        return ""
+    if engine.held_legs():
+        return "; ".join(str(problem) for problem in problems)
+    raise ConfigError(problems)
+
+
+async def _run(config: Config, registry: Registry, options: Options, env: Mapping[str, str], state: Path, journal: Journal,
+               recovered: Recovered, engine: Engine, feed: Any, source: Any, doubt: str) -> int:  # fmt: skip
+    begin_anew(journal, checkpoint_of(config, engine, feed))
+    live = Mode(config.mode) == Mode.LIVE
+    socket = paths.daemon_socket(options.socket, config.daemon.socket, config.daemon.instance, env, live)
+    exchange = source if live else open_exchange(config, registry)
+    shell = Shell(config, registry, options, engine, exchange, feed, journal, state, socket, source)
+    first = started(config, shell.daemon.latch, recovered, engine, env)._replace(doubt=doubt)
+    return await shell.run(first, recovered)
 
 
 def begin_anew(journal: Journal, checkpoint: dict[str, Any]) -> None:
@@ -184,6 +239,8 @@ def started(config: Config, latch: Latch, recovered: Recovered, engine: Engine, 
 
 class NoFeed:
     """A feed with nothing in it, for a heart that only has to close."""
+
+    pushed = False
 
     def __init__(self, traits: dict[str, Any]) -> None:
         self.carries, self.cadence_ms = frozenset(traits.get("carries", ())), int(traits.get("cadence_ms", 60_000))
@@ -213,6 +270,7 @@ def offline(config: Config, registry: Registry, state: Path, env: Mapping[str, s
     """The same heart and shell on the journal's account, with no feed, no socket and no foreign plugin: for break-glass."""
     journal, recovered = open_journal(config, state)
     alerts = open_alerts(config, registry, state)
+    config = as_kept(config, recovered.checkpoint)
     try:
         feed = NoFeed(recovered.checkpoint["feed"] if recovered.checkpoint else {})
         engine = build(config, registry, carries=feed.carries, cadence_ms=feed.cadence_ms)
@@ -245,7 +303,7 @@ class Shell:
     """What lives around the loop: socket, plugin hosts, alerts, signals."""
 
     def __init__(self, config: Config, registry: Registry, options: Options, engine: Engine, exchange: Any, feed: Any, journal: Journal,
-                 state: Path, socket: str) -> None:  # fmt: skip
+                 state: Path, socket: str, source: Any = None) -> None:  # fmt: skip
         self.config, self.registry, self.options, self.state, self.socket = config, registry, options, state, socket
         loop = asyncio.get_running_loop()
         self.alerts = open_alerts(config, registry, state)
@@ -260,7 +318,7 @@ class Shell:
         )
         speed = options.speed if options.speed is not None else config.feed.speed
         self.daemon = Daemon(
-            engine, exchange, feed, journal, Latch(state / "killswitch.json"), self.alerts, self.hosts, self._checkpoint, speed
+            engine, exchange, feed, journal, Latch(state / "killswitch.json"), self.alerts, self.hosts, self._checkpoint, speed, source
         )
         self.errands = Errands(self.hosts)
         self.channels = HostChannels(self.alerts, self.errands, self.hosts, registry.alerts, loop)

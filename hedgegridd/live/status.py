@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from hedgegridd import __version__
 from hedgegridd.heart.desk import LEGS, Desk
 from hedgegridd.heart.snapshot import margins
+from hedgegridd.hookspecs import Health
 from hedgegridd.model import Leg, Regime, Role
 from hedgegridd.times import iso, ms
 
@@ -59,6 +60,10 @@ def degraded(daemon: Daemon) -> list[str]:
         found.append(f"journal cannot be written: {engine.gate.storage_failed}")
     if engine.kill.active and not engine.kill.durable:
         found.append("kill switch is active, NOT durable")
+    if daemon.source is not None and daemon.ready and not daemon.source.health().connected:
+        found.append("the exchange is not connected")
+    if engine.gate.busy:
+        found.append(f"the exchange takes no openers: {engine.gate.busy}")
     for guard in engine.panel.guards.values():
         if guard.state in ("check_error", "unknown", "would_trip"):
             found.append(f"breaker {guard.name}: {guard.state}: {guard.why}")
@@ -203,12 +208,13 @@ def _exchange(daemon: Daemon) -> dict[str, Any]:
     engine = daemon.engine
     streams = [{"name": f"{desk.symbol}@{stream}", "age_ms": max(0, engine.now - desk.seen) if desk.seen else None}
                for desk in engine.desks.values() for stream in ("market",)]  # fmt: skip
+    health = daemon.source.health() if daemon.source is not None else Health(True, (), 0, 0.0)
     return {
         "name": daemon.exchange.name,
-        "connected": True,
-        "streams": streams,
-        "time_offset_ms": 0,
-        "weight_used_pct": 0.0,
+        "connected": health.connected,
+        "streams": [stream._asdict() for stream in health.streams] or streams,
+        "time_offset_ms": health.time_offset_ms,
+        "weight_used_pct": health.weight_used_pct,
         "unknown_orders": sum(desk.orders.unknown() for desk in engine.desks.values()),
         "foreign_orders": len(engine.foreign),
     }

@@ -16,7 +16,7 @@ from hedgegridd.heart.build import build
 from hedgegridd.heart.effects import Reply
 from hedgegridd.heart.engine import Engine
 from hedgegridd.heart.snapshot import picture
-from hedgegridd.live.daemon import account_of, last_seen
+from hedgegridd.live.memory import account_of, last_seen
 from hedgegridd.model import (
     Answer,
     DiskFailed,

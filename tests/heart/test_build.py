@@ -58,4 +58,9 @@ def test_equity_begins_with_the_paper_balance() -> None:
 
 def test_an_exchange_that_is_not_there_is_named_with_those_that_are() -> None:
     with pytest.raises(PluginError, match=r"'nowhere'.*paper"):
-        exchange_of(config_of(exchange={"name": "nowhere"}), REGISTRY)
+        exchange_of(config_of(mode="live", exchange={"name": "nowhere"}), REGISTRY)
+
+
+def test_orders_go_to_the_paper_exchange_unless_mode_is_live() -> None:
+    for mode in ("monitor", "paper"):
+        assert exchange_of(config_of(mode=mode, exchange={"name": "binance"}), REGISTRY).name == "paper"

@@ -444,7 +444,7 @@ def test_after_a_restart_nothing_opens_until_it_answers_and_closers_stay() -> No
     rig.bars([498_100], reach=0)  # a question is out when the process dies
     again = Far()
     again.engine.load(json.loads(json.dumps(rig.engine.dump(), allow_nan=False)))
-    from hedgegridd.live.daemon import account_of, last_seen
+    from hedgegridd.live.memory import account_of, last_seen
 
     again.exchange.restore(account_of(again.engine), last_seen(again.engine))
     again.start(time=again.engine.now)

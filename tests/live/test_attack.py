@@ -30,6 +30,7 @@ from hedgegridd.schema import Config
 
 
 class Feed:
+    pushed = False
     """Whatever it is given."""
 
     carries, cadence_ms = BARS, MINUTE

@@ -16,7 +16,7 @@ from rig import NO_FILE, Rig
 
 from hedgegridd import codec
 from hedgegridd.heart.effects import Sync, Write
-from hedgegridd.live.daemon import account_of, last_seen
+from hedgegridd.live.memory import account_of, last_seen
 from hedgegridd.model import (
     Accepted,
     Amended,
