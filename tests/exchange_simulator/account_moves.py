@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 
-from exchange_simulator import events, placing
+from exchange_simulator import events, placing, placing_algo
 from exchange_simulator.params import Params
 from exchange_simulator.records import Algo, Income, Order
 from exchange_simulator.venue import Venue
@@ -29,7 +29,7 @@ def algo(venue: Venue, symbol: str, leg: str, trigger: float, client_id: str, ki
     said = {"algoType": "CONDITIONAL", "symbol": symbol, "positionSide": leg, "type": kind, "closePosition": "true",
             "side": Side(-entry_side(Leg[leg])).name, "triggerPrice": sym.price(sym.ticks(trigger)), "workingType": "MARK_PRICE",
             "clientAlgoId": client_id}  # fmt: skip
-    return placing.place_algo(venue, Params(said))
+    return placing_algo.place_algo(venue, Params(said))
 
 
 def manual(venue: Venue, symbol: str, leg: str, qty: float, number: int) -> Order:
@@ -59,6 +59,7 @@ def liquidate(venue: Venue, symbol: str) -> None:
     """The account is liquidated now, whatever its margin."""
     for pit in [venue.pits[symbol], *(other for name, other in venue.pits.items() if name != symbol)]:
         venue.wipe(pit)
+    venue.cover()
 
 
 def deleverage(venue: Venue, symbol: str, leg: str, qty: float | None = None) -> None:

@@ -67,15 +67,23 @@ class Bars:
         )  # fmt: skip
 
     def put(self, bar: Minute) -> None:
-        """A whole minute at once, as a recording has it."""
+        """A whole minute at once, as a recording has it; the next one is open then, and nothing has traded in it."""
         self._minutes[bar.time] = bar
-        self.newest = max(self.newest, bar.time)
+        following = bar.time + MINUTE
+        if following > self.newest:
+            self.newest = following
+            self._minutes[following] = Minute(following, bar.close, bar.close, bar.close, bar.close, 0, 0)
+
+    @property
+    def vacant(self) -> int:
+        """The minute the next whole bar belongs to."""
+        return self.newest if self._minutes[self.newest].trades == 0 else self.newest + MINUTE
 
     def at(self, minute: int) -> Minute:
         """The bar of a minute; where nothing traded, a flat one."""
-        if minute < self.born:
-            return self._drawn((self.born - minute) // MINUTE - 1)
         found = self._minutes.get(minute)
+        if found is None and minute < self.born:
+            return self._drawn((self.born - minute) // MINUTE - 1)
         if found is None:
             before = minute
             while before not in self._minutes:

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 MOVES = frozenset({
     "price", "mark", "quote", "trade", "walk", "bar", "start_walk", "stop_walk", "funding", "funding_rate",
-    "foreign_order", "foreign_algo", "manual", "set_leverage", "set_position_mode", "deposit", "withdraw", "liquidate", "adl",
+    "foreign_order", "foreign_algo", "manual", "set_leverage", "set_status", "set_position_mode", "deposit", "withdraw", "liquidate", "adl",
     "freeze", "down", "cut", "silence", "speak", "expire_listen_key", "ban",
 })  # fmt: skip
-SWITCHES = frozenset({"rtt_ms", "clock_offset_ms", "countdown_takes_algos", "ping_s"})
+SWITCHES = frozenset({"rtt_ms", "query_lag_ms", "clock_offset_ms", "countdown_takes_algos", "ping_s"})
 ON_VENUE = frozenset({"child_keeps_client_id", "triggers_rejected"})
 ON_LIMITS = frozenset({"weight_1m", "orders_10s", "orders_1m", "patience", "ban_s"})
 

@@ -119,6 +119,9 @@ def _done(sim: Simulator, heard: Heard, row: Route, seen: Seen) -> web.Response:
 
 async def _broken(sim: Simulator, heard: Heard, row: Route, rule: Rule, seen: Seen) -> web.Response:
     kind = rule.way
+    if kind.way == "late":
+        sim.later(rule.ms / 1000, lambda: _done(sim, heard, row, seen))
+        return reset(heard.request)
     await asyncio.sleep(rule.ms / 1000)
     response = _done(sim, heard, row, seen) if kind.executed else None
     await asyncio.sleep(rule.after_ms / 1000)

@@ -24,7 +24,7 @@ class Kind(NamedTuple):
     """One way to fail: is the request executed, how does the answer look."""
 
     executed: bool
-    way: str  #: answer | reset | hang | text | pass
+    way: str  #: answer | slow | ban | reset | late | hang | text | pass
     status: int = 0
     code: int = 0
     text: str = ""
@@ -33,6 +33,7 @@ class Kind(NamedTuple):
 KINDS: dict[str, Kind] = {
     "reset_executed": Kind(True, "reset"),
     "reset_not_executed": Kind(False, "reset"),
+    "reset_executed_late": Kind(False, "late"),  # torn at once, done `ms` later
     "hang_executed": Kind(True, "hang"),
     "hang_not_executed": Kind(False, "hang"),
     "unknown_executed": Kind(True, "answer", 503, -1000, UNKNOWN_TEXT),

@@ -6,7 +6,7 @@ Its one law: what is malformed is refused here with the code of its kind; what i
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 
 from exchange_simulator.refusals import Refused
@@ -26,7 +26,7 @@ class Params(Mapping[str, str]):
     def __getitem__(self, name: str) -> str:
         return self._by_name[name.lower()]
 
-    def __iter__(self):  # type: ignore[no-untyped-def]
+    def __iter__(self) -> Iterator[str]:
         return iter(self._by_name)
 
     def __len__(self) -> int:

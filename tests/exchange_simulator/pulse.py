@@ -10,13 +10,14 @@ from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 from exchange_simulator.bars import INTERVALS, length_of
-from exchange_simulator.market import Board
+from exchange_simulator.market import FUNDING_INTERVAL, Board
 from exchange_simulator.rest_market import current
 
 if TYPE_CHECKING:
     from exchange_simulator.simulator import Simulator
 
 FAST_S, SLOW_S, KLINE_MS = 0.01, 0.05, 250
+MOST_AT_ONCE = 1_500  # bars that close at once
 
 
 class Pulse:
@@ -62,6 +63,8 @@ class Pulse:
             return
         self._second = now // 1000
         for name, board in sim.floor.boards.items():
+            while board.next_funding <= now:
+                board.next_funding += FUNDING_INTERVAL  # settled only where a test says so
             sim.streams.say(name, "markPrice", board.mark_price(now))
         for name, _ in sim.streams.wanted("ticker"):
             if name in sim.floor.boards:
@@ -81,9 +84,9 @@ class Pulse:
         bar = current(board, interval, now)
         before = self._open.get(key, bar.time)
         self._open[key] = bar.time
-        if before < bar.time:
-            done = board.bars.of(before, length_of(interval), now)
-            self._say(board, stream, interval, done, True)
+        length = length_of(interval)
+        for opened in range(max(before, bar.time - MOST_AT_ONCE * length), bar.time, length):
+            self._say(board, stream, interval, board.bars.of(opened, length, now), True)
         told, trades = self._told.get(key, (0, -1))
         if now - told >= KLINE_MS and trades != bar.trades:
             self._told[key] = (now, bar.trades)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from exchange_simulator import events, placing
+from exchange_simulator import events
+from exchange_simulator.checks import pit_of
 from exchange_simulator.digits import fixed, money
 from exchange_simulator.params import Params
 from exchange_simulator.records import Json
@@ -152,7 +153,7 @@ def _death(sim: Simulator, pit: Pit, leg: Leg) -> str:
 
 
 def _asked(sim: Simulator, params: Params) -> list[Pit]:
-    return [placing.pit_of(sim.venue, params)] if params.text("symbol") else list(sim.venue.pits.values())
+    return [pit_of(sim.venue, params)] if params.text("symbol") else list(sim.venue.pits.values())
 
 
 @route("GET", "/fapi/v3/positionRisk", asks=SIGNED, weight=5)
@@ -232,7 +233,7 @@ def set_multi_assets(sim: Simulator, params: Params) -> Json:
 
 @route("POST", "/fapi/v1/leverage", asks=SIGNED)
 def leverage(sim: Simulator, params: Params) -> Json:
-    pit = placing.pit_of(sim.venue, params)
+    pit = pit_of(sim.venue, params)
     wanted = params.whole("leverage")
     if not 1 <= wanted <= pit.symbol.max_leverage:
         raise Refused(-4028, leverage=wanted)
@@ -247,7 +248,7 @@ def leverage(sim: Simulator, params: Params) -> Json:
 
 @route("POST", "/fapi/v1/marginType", asks=SIGNED)
 def margin_type(sim: Simulator, params: Params) -> Json:
-    pit = placing.pit_of(sim.venue, params)
+    pit = pit_of(sim.venue, params)
     wanted = {"CROSSED": "cross", "ISOLATED": "isolated"}.get(params.need("marginType"))
     if wanted is None:
         raise Refused(-1130, name="marginType")
@@ -263,7 +264,7 @@ def margin_type(sim: Simulator, params: Params) -> Json:
 
 @route("GET", "/fapi/v1/commissionRate", asks=SIGNED, weight=20)
 def commission_rate(sim: Simulator, params: Params) -> Json:
-    terms = placing.pit_of(sim.venue, params).terms
+    terms = pit_of(sim.venue, params).terms
     rates = {"makerCommissionRate": terms.maker, "takerCommissionRate": terms.taker}
     return {"symbol": params.text("symbol"), **{name: format(rate, ".6f") for name, rate in rates.items()}, "rpiCommissionRate": "0.000050"}
 
@@ -297,7 +298,7 @@ def restrictions(sim: Simulator, params: Params) -> Json:
 
 @route("GET", "/fapi/v1/income", asks=SIGNED, weight=30)
 def income(sim: Simulator, params: Params) -> list[Json]:
-    symbol = placing.pit_of(sim.venue, params).symbol.name if params.text("symbol") else ""
+    symbol = pit_of(sim.venue, params).symbol.name if params.text("symbol") else ""
     kind = params.text("incomeType")
     start, end = span(sim, params, 100 * WEEK) if "startTime" in params else span(sim, params)
     rows = [

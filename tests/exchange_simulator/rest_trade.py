@@ -10,7 +10,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from exchange_simulator import placing
+from exchange_simulator import placing, placing_algo
+from exchange_simulator.checks import direction, pit_of
 from exchange_simulator.params import Params
 from exchange_simulator.records import Execution, Json, Order
 from exchange_simulator.refusals import Refused
@@ -31,8 +32,8 @@ def place(sim: Simulator, params: Params) -> Json:
 
 @route("POST", "/fapi/v1/order/test", asks=SIGNED, weight=0)
 def test_place(sim: Simulator, params: Params) -> Json:
-    placing.pit_of(sim.venue, params)
-    placing.direction(sim.venue, params)
+    pit_of(sim.venue, params)
+    direction(sim.venue, params)
     return {}
 
 
@@ -46,7 +47,10 @@ def modify(sim: Simulator, params: Params) -> Json:
 
 @route("GET", "/fapi/v1/order", asks=SIGNED)
 def order(sim: Simulator, params: Params) -> Json:
-    return placing.find(sim.venue, params).shown()
+    found = placing.find(sim.venue, params)
+    if sim.now() - found.time < sim.query_lag_ms:
+        raise Refused(-2013)
+    return found.shown()
 
 
 @route("DELETE", "/fapi/v1/order", asks=SIGNED)
@@ -116,14 +120,14 @@ def cancel_batch(sim: Simulator, params: Params) -> list[Json]:
 
 @route("DELETE", "/fapi/v1/allOpenOrders", asks=SIGNED)
 def cancel_all(sim: Simulator, params: Params) -> Json:
-    for one in sim.venue.open_orders(placing.pit_of(sim.venue, params).symbol.name):
+    for one in sim.venue.open_orders(pit_of(sim.venue, params).symbol.name):
         sim.venue.cancel(one)
     return DONE
 
 
 @route("POST", "/fapi/v1/countdownCancelAll", asks=SIGNED, weight=10)
 def countdown(sim: Simulator, params: Params) -> Json:
-    pit = placing.pit_of(sim.venue, params)
+    pit = pit_of(sim.venue, params)
     ms = params.whole("countdownTime")
     if ms < 0:
         raise Refused(-1130, name="countdownTime")
@@ -144,7 +148,7 @@ def open_order(sim: Simulator, params: Params) -> Json:
 
 @route("GET", "/fapi/v1/openOrders", asks=SIGNED, weight=by_symbol(1, 40))
 def open_orders(sim: Simulator, params: Params) -> list[Json]:
-    symbol = placing.pit_of(sim.venue, params).symbol.name if params.text("symbol") else ""
+    symbol = pit_of(sim.venue, params).symbol.name if params.text("symbol") else ""
     return [one.shown() for one in sim.venue.open_orders(symbol)]
 
 
@@ -166,7 +170,7 @@ def page(rows: list[Any], params: Params, forwards: bool, default: int = 500) ->
 
 @route("GET", "/fapi/v1/allOrders", asks=SIGNED, weight=5)
 def all_orders(sim: Simulator, params: Params) -> list[Json]:
-    symbol = placing.pit_of(sim.venue, params).symbol.name if params.text("symbol") else ""
+    symbol = pit_of(sim.venue, params).symbol.name if params.text("symbol") else ""
     start, end = span(sim, params)
     first = params.maybe("orderId")
 
@@ -182,7 +186,7 @@ def all_orders(sim: Simulator, params: Params) -> list[Json]:
 
 @route("GET", "/fapi/v1/userTrades", asks=SIGNED, weight=5)
 def user_trades(sim: Simulator, params: Params) -> list[Json]:
-    symbol = placing.pit_of(sim.venue, params).symbol.name
+    symbol = pit_of(sim.venue, params).symbol.name
     first, order_id = params.maybe("fromId"), params.maybe("orderId")
     if first is not None and ("startTime" in params or "endTime" in params):
         raise Refused(-1128)
@@ -202,29 +206,32 @@ def user_trades(sim: Simulator, params: Params) -> list[Json]:
 
 @route("POST", "/fapi/v1/algoOrder", asks=SIGNED, weight=0, orders=(1, 1))
 def place_algo(sim: Simulator, params: Params) -> Json:
-    return placing.place_algo(sim.venue, params).ack()
+    return placing_algo.place_algo(sim.venue, params).ack()
 
 
 @route("GET", "/fapi/v1/algoOrder", asks=SIGNED)
 def algo(sim: Simulator, params: Params) -> Json:
-    return placing.find_algo(sim.venue, params).shown()
+    found = placing_algo.find_algo(sim.venue, params)
+    if sim.now() - found.time < sim.query_lag_ms:
+        raise Refused(-2013)
+    return found.shown()
 
 
 @route("DELETE", "/fapi/v1/algoOrder", asks=SIGNED)
 def cancel_algo(sim: Simulator, params: Params) -> Json:
-    return placing.cancel_algo(sim.venue, params).cancelled()
+    return placing_algo.cancel_algo(sim.venue, params).cancelled()
 
 
 @route("GET", "/fapi/v1/openAlgoOrders", asks=SIGNED, weight=by_symbol(1, 40))
 def open_algos(sim: Simulator, params: Params) -> list[Json]:
-    symbol = placing.pit_of(sim.venue, params).symbol.name if params.text("symbol") else ""
+    symbol = pit_of(sim.venue, params).symbol.name if params.text("symbol") else ""
     only = params.maybe("algoId")
     return [one.shown() for one in sim.venue.open_algos(symbol) if only in (None, one.algo_id)]
 
 
 @route("GET", "/fapi/v1/allAlgoOrders", asks=SIGNED, weight=5)
 def all_algos(sim: Simulator, params: Params) -> list[Json]:
-    symbol = placing.pit_of(sim.venue, params).symbol.name
+    symbol = pit_of(sim.venue, params).symbol.name
     start, end = span(sim, params)
     first = params.maybe("algoId")
     found = [
@@ -236,7 +243,7 @@ def all_algos(sim: Simulator, params: Params) -> list[Json]:
 
 @route("DELETE", "/fapi/v1/algoOpenOrders", asks=SIGNED)
 def cancel_all_algos(sim: Simulator, params: Params) -> Json:
-    for one in sim.venue.open_algos(placing.pit_of(sim.venue, params).symbol.name):
+    for one in sim.venue.open_algos(pit_of(sim.venue, params).symbol.name):
         if one.status == "NEW":
             sim.venue.algo_to(one, "CANCELED")
     return DONE

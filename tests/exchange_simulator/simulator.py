@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
@@ -62,6 +63,7 @@ class Simulator:
         self.clock_offset_ms = 0  # the exchange's clock less ours
         self.rtt_ms = known.rtt_ms
         self.ping_s = known.ping_s
+        self.query_lag_ms = 0  # so long after its placing a query does not know an order yet
         self.api_key, self.api_secret = known.api_key, known.api_secret
         self.requests: list[Seen] = []
         self.events: list[Json] = []  # every user event, also those that went wrong
@@ -151,6 +153,10 @@ class Simulator:
     def is_down(self) -> bool:
         return asyncio.get_running_loop().time() < self.faults.down_until
 
+    def later(self, seconds: float, work: Callable[[], object]) -> None:
+        """Do something after a while."""
+        asyncio.get_running_loop().call_later(seconds, lambda: None if self.closed.is_set() else work())
+
     async def thaw(self) -> None:
         """Wait while the whole server stalls."""
         loop = asyncio.get_running_loop()
@@ -186,7 +192,10 @@ class Simulator:
 
     def bar(self, symbol: str, opened: float, high: float, low: float, close: float, volume: float = 100.0, time: int | None = None) -> int:
         """A whole minute at once."""
-        return self.floor.bar(symbol, opened, high, low, close, volume, time)
+        self.pulse.klines()
+        opened_at = self.floor.bar(symbol, opened, high, low, close, volume, time)
+        self.pulse.klines()
+        return opened_at
 
     def start_walk(self, symbol: str, per_second: float, volatility_bps: float = 1.0) -> None:
         """A random walk of so many events a second, until `stop_walk`."""
@@ -235,6 +244,10 @@ class Simulator:
 
     def set_leverage(self, symbol: str, leverage: int) -> None:
         account_moves.set_leverage(self.venue, symbol, leverage)
+
+    def set_status(self, symbol: str, status: str) -> None:
+        """TRADING, or anything else: openers are refused then."""
+        self.venue.pits[symbol].symbol.entry["status"] = status
 
     def set_position_mode(self, hedge: bool) -> None:
         """Without asking whether that is possible, and without an event, as the exchange does it for another client."""

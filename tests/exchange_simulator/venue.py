@@ -136,7 +136,7 @@ class Venue:
         order.ticket = self.ids.next("ticket")
         pit.resting[order.ticket] = order
         role = Role.TAKE_PROFIT if order.closes else Role.ENTRY
-        rest.add(pit.book, pit.terms, order.ticket, order.leg, role, order.price, lots, self.clock(), 0)
+        rest.add(pit.book, pit.terms, order.ticket, order.leg, role, order.price, lots, 0, 0)
 
     def best(self, pit: Pit, side: int) -> int:
         """The best opposite price for a taker of this side, ticks."""
@@ -206,6 +206,8 @@ class Venue:
 
     def move(self, pit: Pit, move: Move, model: int | None = None) -> None:
         """Match what rests against what the market did; `model` other than the venue's for this once."""
+        if model is None and rest.quiet(pit.book, move.low, move.high):
+            return
         terms = pit.terms if model is None else pit.terms._replace(model=model)
         self.publish(pit, matching.match(pit.books, pit.book, terms, self.spare(pit), move, self._tape))
 
@@ -241,6 +243,16 @@ class Venue:
             for other in self.pits.values():
                 if other is not pit and (other.held(0) or other.held(1) or other.resting):
                     self.wipe(other)
+            self.cover()
+
+    def cover(self) -> None:
+        """What a liquidation left below nothing, the insurance fund pays."""
+        lack = -self.wallet
+        if lack > 0:
+            now = self.clock()
+            self.transfers += lack
+            self.income.append(Income("INSURANCE_CLEAR", "", lack, now, self.ids.next("tran")))
+            self.emit(events.account_update("INSURANCE_CLEAR", now, self.wallet, lack, []))
 
     def _rows(self) -> Iterator[tuple[int, int, int, int, int, int, float, int]]:
         tape = self._tape
