@@ -36,7 +36,7 @@ def direction(venue: Venue, params: Params) -> tuple[int, int]:
     """Leg and side, in hedge mode."""
     if params.need("side") not in Side.__members__:
         raise Refused(-1117)
-    where = params.text("positionSide", "BOTH")
+    where = params.text("positionSide") or "BOTH"
     if where not in ("BOTH", *Leg.__members__):
         raise Refused(-1102, name="positionSide")
     if venue.hedge == (where == "BOTH"):

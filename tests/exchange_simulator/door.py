@@ -89,7 +89,8 @@ async def serve(sim: Simulator, request: web.Request) -> web.StreamResponse:
     response = await _dealt_with(sim, heard, seen)
     await asyncio.sleep(sim.rtt_ms / 2000)
     await sim.thaw()
-    seen.status = response.status
+    torn = request.transport is None or request.transport.is_closing()
+    seen.status = 0 if torn else response.status
     return response
 
 

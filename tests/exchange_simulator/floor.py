@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable
+from functools import partial
 
 from exchange_simulator import conditional, events
 from exchange_simulator.bars import Minute
@@ -21,14 +22,15 @@ from hedgegridd.kernel import ledger, matching
 from hedgegridd.kernel.book import Model
 from hedgegridd.model import Leg
 
+Say = Callable[[str, str, Callable[[], Json]], None]
 PLENTY = 1_000_000_000  # lots of a trade nobody gave a size
 
 
 class Floor:
     """Market and account of all symbols."""
 
-    def __init__(self, symbols: dict[str, Symbol], venue: Venue, seed: int, spread: int, say: Callable[[str, str, Json], None]) -> None:
-        """`say(symbol, stream, payload)` tells whoever subscribed."""
+    def __init__(self, symbols: dict[str, Symbol], venue: Venue, seed: int, spread: int, say: Say) -> None:
+        """`say(symbol, stream, shape)` tells whoever subscribed."""
         self.venue, self.say = venue, say
         now = venue.clock()
         self.boards = {name: Board(symbol, now, str(seed), spread) for name, symbol in symbols.items()}
@@ -51,7 +53,7 @@ class Floor:
         one = self._print(board, pit, ticks, board.symbol.lots(qty) if qty else None, ticks < board.last)
         self._show(board, pit, max(1, ticks), ticks + board.spread)
         conditional.look(self.venue, pit, by_mark=False, price=float(ticks))
-        self.say(symbol, "aggTrade", board.agg_trade(one, one.time))
+        self.say(symbol, "aggTrade", lambda: board.agg_trade(one, one.time))
         self.tell_book(board)
         self.mark(symbol, price if mark is None else mark, index=price)
 
@@ -60,7 +62,7 @@ class Floor:
         board, pit = self.boards[symbol], self.venue.pits[symbol]
         one = self._print(board, pit, board.symbol.ticks(price), board.symbol.lots(qty) if qty else None, buyer_is_maker)
         conditional.look(self.venue, pit, by_mark=False, price=float(one.price))
-        self.say(symbol, "aggTrade", board.agg_trade(one, one.time))
+        self.say(symbol, "aggTrade", lambda: board.agg_trade(one, one.time))
 
     def _print(self, board: Board, pit: Pit, ticks: int, lots: int | None, buyer_is_maker: bool) -> Print:
         now = self.venue.clock()
@@ -91,7 +93,7 @@ class Floor:
         rest.see_mark(pit.book, board.mark)
         conditional.look(self.venue, pit, by_mark=True, price=board.mark)
         self.venue.mark_moved(pit)
-        self.say(symbol, "markPrice", board.mark_price(self.venue.clock()))
+        self.say(symbol, "markPrice", lambda: board.mark_price(self.venue.clock()))
 
     def walk(self, symbol: str, steps: int = 1, volatility_bps: float = 1.0) -> float:
         """So many steps of a random walk; the price it came to, USDT."""
@@ -120,9 +122,9 @@ class Floor:
     def tell_book(self, board: Board) -> None:
         """Quote and partial books, to whoever subscribed."""
         now, name = self.venue.clock(), board.symbol.name
-        self.say(name, "bookTicker", board.book_ticker(now))
+        self.say(name, "bookTicker", lambda: board.book_ticker(now))
         for levels in (5, 10, 20):
-            self.say(name, f"depth{levels}", board.depth_update(levels, now))
+            self.say(name, f"depth{levels}", partial(board.depth_update, levels, now))
 
     # --- funding ------------------------------------------------------------------------------------------------------
 

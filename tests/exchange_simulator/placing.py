@@ -22,7 +22,7 @@ from exchange_simulator.checks import (
     trading,
 )
 from exchange_simulator.params import Params
-from exchange_simulator.records import Json, Order
+from exchange_simulator.records import Order
 from exchange_simulator.refusals import Refused
 from exchange_simulator.symbols import MAX_ORDERS
 from exchange_simulator.venue import IOC_EXPIRED, Pit, Venue
@@ -43,6 +43,8 @@ def place(venue: Venue, params: Params) -> Order:
     leg, side = direction(venue, params)
     if params.text("priceMatch", "NONE") != "NONE":
         raise Refused(-5037)
+    if params.text("newOrderRespType", "ACK") not in ("ACK", "RESULT"):
+        raise Refused(-1130, name="newOrderRespType")
     name = params.client_id("newClientOrderId")
     order = _limit(venue, pit, params, leg, side) if kind == "LIMIT" else _market(venue, pit, params, leg, side)
     order.order_id = venue.ids.next("order")
@@ -174,11 +176,3 @@ def cancel(venue: Venue, params: Params) -> Order:
         raise Refused(-2011)
     venue.cancel(order)
     return order
-
-
-def answer(order: Order, params: Params) -> Json:
-    """What POST answers; RESULT waits for a market order's final state."""
-    kind = params.text("newOrderRespType", "ACK")
-    if kind not in ("ACK", "RESULT"):
-        raise Refused(-1130, name="newOrderRespType")
-    return order.ack(full=kind == "RESULT")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from exchange_simulator.bars import INTERVALS, length_of
@@ -65,10 +66,10 @@ class Pulse:
         for name, board in sim.floor.boards.items():
             while board.next_funding <= now:
                 board.next_funding += FUNDING_INTERVAL  # settled only where a test says so
-            sim.streams.say(name, "markPrice", board.mark_price(now))
+            sim.streams.say(name, "markPrice", partial(board.mark_price, now))
         for name, _ in sim.streams.wanted("ticker"):
             if name in sim.floor.boards:
-                sim.streams.say(name, "ticker", sim.floor.boards[name].ticker(now))
+                sim.streams.say(name, "ticker", partial(sim.floor.boards[name].ticker, now))
 
     def klines(self) -> None:
         """Bars that somebody follows: at most four times a second while they grow, and once when they close."""
@@ -94,7 +95,7 @@ class Pulse:
 
     def _say(self, board: Board, stream: str, interval: str, bar: Any, closed: bool) -> None:
         shape = board.kline if stream.startswith("kline") else board.continuous_kline
-        self.sim.streams.say(board.symbol.name, stream, shape(interval, bar, closed, self.sim.now()))
+        self.sim.streams.say(board.symbol.name, stream, partial(shape, interval, bar, closed, self.sim.now()))
 
     def expire(self) -> None:
         """Orders good till a date, and a listen key nobody prolonged."""

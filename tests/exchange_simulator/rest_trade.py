@@ -27,7 +27,7 @@ DONE = {"code": 200, "msg": "The operation of cancel all open order is done."}
 
 @route("POST", "/fapi/v1/order", asks=SIGNED, weight=0, orders=(1, 1))
 def place(sim: Simulator, params: Params) -> Json:
-    return placing.answer(placing.place(sim.venue, params), params)
+    return placing.place(sim.venue, params).ack(full=params.text("newOrderRespType") == "RESULT")
 
 
 @route("POST", "/fapi/v1/order/test", asks=SIGNED, weight=0)

@@ -10,6 +10,7 @@ import asyncio
 import heapq
 import itertools
 import json
+from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -28,9 +29,7 @@ INCOMING_PER_SECOND, MOST_STREAMS = 10, 1024
 
 def carried(route: str, stream: str) -> bool:
     """Does this path carry this stream?"""
-    kind = stream.rpartition("!")[2].partition("@")[2].lower() if "@" in stream else stream.lstrip("!").lower()
-    kind = kind or stream.lower()
-    book = kind.startswith(OF_PUBLIC)
+    book = stream.partition("@")[2].lower().startswith(OF_PUBLIC)
     return book if route == PUBLIC else route == MARKET and not book
 
 
@@ -155,12 +154,15 @@ class Streams:
 
     # --- saying -------------------------------------------------------------------------------------------------------
 
-    def say(self, symbol: str, stream: str, payload: Json) -> None:
-        """A market event, to whoever subscribed to it on the right path. `stream` is its plain name: a trailing speed is the client's."""
+    def say(self, symbol: str, stream: str, shape: Callable[[], Json]) -> None:
+        """A market event, to whoever subscribed to it on the right path; `shape` builds it where somebody did. `stream` is its plain
+        name: a trailing speed is the client's."""
         start = f"{symbol.lower()}@{stream.lower()}"
+        payload: Json | None = None
         for socket in self.sockets:
             for name in socket.streams:
                 if _same(name.lower(), start) and carried(socket.route, name):
+                    payload = shape() if payload is None else payload
                     socket.push(payload, name)
 
     def wanted(self, kind: str) -> set[tuple[str, str]]:
