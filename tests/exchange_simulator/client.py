@@ -117,8 +117,7 @@ class Listener:
             while True:
                 message = await self.ws.receive_json()
                 event = message.get("data", message) if isinstance(message, dict) else {}
-                name = event.get("e", "")
-                if not kind or kind in (name, f"{name}/{event.get('o', {}).get('x', event.get('o', {}).get('X', ''))}"):
+                if not kind or kind in _names(event):
                     return message
 
     async def silent(self, seconds: float = 0.15) -> bool:
@@ -140,3 +139,10 @@ class Listener:
 
     async def close(self) -> None:
         await self.ws.close()
+
+
+def _names(event: dict[str, Any]) -> tuple[str, str]:
+    """What an event is called: plainly, and with what happened to the order in it."""
+    name, order = str(event.get("e", "")), event.get("o")
+    inner = order if isinstance(order, dict) else {}
+    return name, f"{name}/{inner.get('x', inner.get('X', ''))}"
