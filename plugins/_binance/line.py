@@ -1,0 +1,177 @@
+"""One line to the exchange, put together from its parts. One law: everything it begins ends with it, sockets included.
+
+It runs inside the daemon's loop, on tasks of its own; a task that fails is not swallowed but ends the line's health.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from typing import Any
+
+from hedgegridd.hookspecs import Fact, Health, Terms
+from hedgegridd.hookspecs import Stream as Spoken
+from hedgegridd.model import Bar, Instrument, Order
+
+from . import wire as door
+from .account import Account
+from .errors import Fault
+from .inquiry import Inquiry
+from .listener import Listener
+from .market import MarketFeed
+from .orders import Orders
+from .shapes import INTERVALS, Scale, bar_of, scale_of
+from .stops import Stops
+from .survey import Survey
+from .told import Told
+from .wire import Wire
+
+SYNC_S, WARM_S, RETRY_S, FLATTEN_MS, PAGE = 60.0, 25.0, 5.0, 30_000, 1000
+
+
+class Line:
+    """Requests, streams and memory of one account or of none."""
+
+    def __init__(self, settings: Any, emit: Callable[[Any], None]) -> None:
+        self.emit = emit
+        self.wire = Wire(settings, emit)
+        self.scales: dict[str, Scale] = {}
+        self.survey = Survey(self.wire, self.scales)
+        self.feed: MarketFeed | None = None
+        self.listener: Listener | None = None
+        self.orders: Orders | None = None
+        self.account: Account | None = None
+        self._last_bar: dict[str, int] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._spawn(self._keep())
+
+    # --- before the start ---------------------------------------------------------------------------------------------
+
+    async def instruments(self, terms: dict[str, Terms], trading: bool) -> dict[str, Instrument]:
+        return await self.survey.instruments(terms, trading)
+
+    async def preflight(self, instruments: dict[str, Instrument], terms: dict[str, Terms]) -> list[Fact]:
+        return await self.survey.preflight(instruments, terms)
+
+    async def history(self, symbol: str, interval_ms: int, bars: int) -> list[Bar]:
+        """The last complete bars, page by page backwards."""
+        by, end = await self.survey.scale(symbol), 0
+        found: list[Bar] = []
+        while len(found) < bars:
+            limit = min(PAGE, bars - len(found) + 1)
+            params = {"symbol": symbol, "interval": INTERVALS[interval_ms], "limit": limit} | ({"endTime": end} if end else {})
+            rows = await self.wire.ask(door.KLINES, params)
+            page = [bar for bar in (bar_of(row, by, interval_ms) for row in rows) if bar.time <= self.wire.clock.now()]
+            known = found[0].time if found else 0
+            found = [bar for bar in page if not known or bar.time < known] + found
+            if len(rows) < limit or not page:
+                break
+            end = page[0].time - interval_ms - 1
+        self._last_bar[symbol] = found[-1].time if found else 0
+        return found[-bars:]
+
+    # --- running ------------------------------------------------------------------------------------------------------
+
+    def start(self, instruments: dict[str, Instrument], wanted: tuple[int, bool] | None, trading: bool) -> None:
+        self.scales.update({symbol: scale_of(symbol, instrument) for symbol, instrument in instruments.items()})
+        self._spawn(self._keep_time(trading))
+        if wanted is not None:
+            self.feed = MarketFeed(self.wire, self.emit, [self.scales[symbol] for symbol in instruments], *wanted)
+            self.feed.begin_after({symbol: time for symbol, time in self._last_bar.items() if time})
+            self._spawn(self.feed.run())
+        if trading:
+            self._start_trading(instruments)
+
+    def _start_trading(self, instruments: dict[str, Instrument]) -> None:
+        told = Told(self.emit, self.wire.clock, self.scales)
+        inquiry = Inquiry(self.wire, told)
+        account = Account(self.wire, told, inquiry, tuple(instruments))
+        stops = Stops(self.wire, told, inquiry)
+        orders = Orders(self.wire, told, inquiry, stops, account, self._spawn)
+        listener = Listener(self.wire, told, inquiry, account, instruments, self._spawn)
+        account.deaf = listener.deaf
+        account.urgent = lambda: self.wire.clock.now() - orders.closed_at < FLATTEN_MS
+        account.leftover = lambda symbol, bridge: self._spawn(stops.drop(symbol, bridge))
+        self.account, self.orders, self.listener = account, orders, listener
+        self._spawn(listener.run())
+        self._spawn(account.run())
+
+    def catch_up(self, last_trade: dict[str, int], income_time: int) -> None:
+        self._trading(self.account).begin_after(last_trade, income_time)
+
+    def place(self, orders: Sequence[Order]) -> None:
+        self._trading(self.orders).place(orders)
+
+    def amend(self, client_id: str, qty: int) -> None:
+        self._trading(self.orders).amend(client_id, qty)
+
+    def cancel(self, orders: Sequence[Order]) -> None:
+        self._trading(self.orders).cancel(orders)
+
+    def report(self, doubted: Sequence[Order]) -> None:
+        self._trading(self.account).ask(doubted)
+
+    def countdown(self, symbols: Sequence[str], ms: int) -> None:
+        for symbol in symbols:
+            self._spawn(self._count_down(symbol, ms))
+
+    @staticmethod
+    def _trading(part: Any) -> Any:
+        if part is None:
+            raise RuntimeError("started without `trading`: no order may leave")
+        return part
+
+    async def _count_down(self, symbol: str, ms: int) -> None:
+        try:
+            await self.wire.ask(door.COUNTDOWN, {"symbol": symbol, "countdownTime": ms}, True)
+        except Fault:
+            return  # what it means was told by the wire; the next beat asks again
+
+    async def _keep_time(self, trading: bool) -> None:
+        """Measure the exchange's clock every minute; with trading, keep connections open too."""
+        last = -SYNC_S
+        while True:
+            now = asyncio.get_running_loop().time()
+            try:
+                if now - last >= SYNC_S:
+                    await self.wire.resync()
+                    last = now
+                if trading:
+                    await self.wire.warm()
+                await asyncio.sleep(WARM_S)
+            except Fault:
+                await asyncio.sleep(RETRY_S)
+
+    # --- how it is ----------------------------------------------------------------------------------------------------
+
+    def health(self) -> Health:
+        streams = tuple(Spoken(name, age) for name, _, age in self._streams())
+        connected = bool(streams) and all(connected for _, connected, _ in self._streams())
+        return Health(connected, streams, self.wire.clock.offset_ms(), self.wire.budget.fullest_pct(self.wire.clock.now()))
+
+    def _streams(self) -> Iterator[tuple[str, bool, int | None]]:
+        """A market stream is up when it has spoken; the user stream, on which nothing may be due, when it answers."""
+        if self.feed is not None:
+            for stream in (self.feed.market, self.feed.public):
+                yield stream.name, stream.healthy, stream.age_ms
+        if self.listener is not None:
+            stream = self.listener.stream
+            yield stream.name, stream.connected, stream.alive_ms
+
+    # --- tasks --------------------------------------------------------------------------------------------------------
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _keep(self) -> None:
+        """Until cancelled; then the sockets are closed."""
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await self.wire.close()
+
+    def stop(self) -> None:
+        for task in list(self._tasks):
+            task.cancel()

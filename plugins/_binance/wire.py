@@ -1,0 +1,267 @@
+"""The one door for requests: python-binance's client, pointed anywhere, counted, and with every failure turned into a `Fault`.
+
+One law: nothing leaves here while a ban lasts, and no text that comes out of here holds a key, a query or a signature.
+It sends a request once; only a wrong clock, which is a proven refusal, makes it send the same request a second time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import warnings
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import aiohttp
+
+from hedgegridd.errors import ExchangeError
+from hedgegridd.model import Trouble
+
+from .budget import Budget, Cost
+from .clock import Clock, mono_ms
+from .errors import BANNED_CODE, NEVER_SENT, NO_ANSWER, NOT_JSON, OVER_BUDGET, Act, Fault, banned_until, fault_in
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", DeprecationWarning)  # of names that the library takes from websockets
+    from binance.async_client import AsyncClient
+    from binance.exceptions import BinanceAPIException, BinanceRequestException
+
+REST, WS, WS_API = "https://fapi.binance.com", "wss://fstream.binance.com", "wss://ws-fapi.binance.com/ws-fapi/v1"
+TEST_REST, TEST_WS = "https://testnet.binancefuture.com", "wss://fstream.binancefuture.com"
+TEST_WS_API = "wss://testnet.binancefuture.com/ws-fapi/v1"
+READ, ORDER = aiohttp.ClientTimeout(total=10), aiohttp.ClientTimeout(total=5)
+CONNECTIONS, WARM, KEPT_S = 64, 16, 75
+SAMPLES = 3
+
+
+class Call(NamedTuple):
+    """An endpoint: how it is asked and what it costs. `keyed` = the key alone, no signature."""
+
+    method: str
+    path: str
+    cost: Cost
+    signed: bool = True
+    version: int = 1
+    timeout: aiohttp.ClientTimeout = READ
+
+
+TIME, INFO = Call("get", "time", Cost(1), False), Call("get", "exchangeInfo", Cost(1), False)
+KLINES, FUNDING_INFO = Call("get", "klines", Cost(10), False), Call("get", "fundingInfo", Cost(1), False)
+PREMIUM = Call("get", "premiumIndex", Cost(1), False)
+PLACE, PLACE_BATCH = Call("post", "order", Cost(0, 1, 1), timeout=ORDER), Call("post", "batchOrders", Cost(5, 5, 1), timeout=ORDER)
+AMEND, FIND = Call("put", "order", Cost(0, 1, 1), timeout=ORDER), Call("get", "order", Cost(1))
+CANCEL, CANCEL_BATCH = Call("delete", "order", Cost(1), timeout=ORDER), Call("delete", "batchOrders", Cost(1), timeout=ORDER)
+CANCEL_ALL, OPEN = Call("delete", "allOpenOrders", Cost(1), timeout=ORDER), Call("get", "openOrders", Cost(1))
+OPEN_EVERYWHERE, OPEN_ALGOS_EVERYWHERE = Call("get", "openOrders", Cost(40)), Call("get", "openAlgoOrders", Cost(40))
+PLACE_ALGO, CANCEL_ALGO = Call("post", "algoOrder", Cost(0, 1, 1), timeout=ORDER), Call("delete", "algoOrder", Cost(1), timeout=ORDER)
+FIND_ALGO, OPEN_ALGOS = Call("get", "algoOrder", Cost(1)), Call("get", "openAlgoOrders", Cost(1))
+POSITIONS, BALANCE = Call("get", "positionRisk", Cost(5), version=3), Call("get", "balance", Cost(5), version=3)
+ALL_ALGOS = Call("get", "allAlgoOrders", Cost(5))
+TRADES, INCOME = Call("get", "userTrades", Cost(5)), Call("get", "income", Cost(30))
+COUNTDOWN = Call("post", "countdownCancelAll", Cost(10), timeout=ORDER)
+NEW_KEY, KEEP_KEY = Call("post", "listenKey", Cost(1), False), Call("put", "listenKey", Cost(1), False)
+ACCOUNT, MODE = Call("get", "account", Cost(5), version=2), Call("get", "positionSide/dual", Cost(30))
+SET_MODE, SET_ASSETS_MODE = Call("post", "positionSide/dual", Cost(1)), Call("post", "multiAssetsMargin", Cost(1))
+ASSETS_MODE, SYMBOL_CONFIG = Call("get", "multiAssetsMargin", Cost(30)), Call("get", "symbolConfig", Cost(5))
+SET_LEVERAGE, SET_MARGIN = Call("post", "leverage", Cost(1)), Call("post", "marginType", Cost(1))
+COMMISSION, BRACKETS = Call("get", "commissionRate", Cost(20)), Call("get", "leverageBracket", Cost(1))
+
+
+class Reply(NamedTuple):
+    """One answer as it came; the client's own `response` is whichever came last."""
+
+    status: int
+    headers: dict[str, str]
+    text: str
+
+
+class Urls(NamedTuple):
+    rest: str
+    ws: str
+    ws_api: str
+
+
+def urls_of(settings: Any) -> Urls:
+    """Where the settings point: a host is enough, and the path that python-binance knows it by does no harm."""
+    test = bool(settings.testnet)
+    rest = (settings.rest_url or (TEST_REST if test else REST)).rstrip("/")
+    ws = (settings.ws_url or (TEST_WS if test else WS)).rstrip("/")
+    for tail in ("/v1", "/fapi"):
+        rest = rest.removesuffix(tail)
+    for tail in ("/ws", "/stream", "/public", "/market", "/private"):
+        ws = ws.removesuffix(tail)
+    return Urls(rest, ws, settings.ws_api_url or (f"{ws}/ws-fapi/v1" if settings.rest_url else TEST_WS_API if test else WS_API))
+
+
+class Client(AsyncClient):  # type: ignore[misc]  # the library has no types
+    """python-binance's client with every address its own, and its answers handed on as they are."""
+
+    REQUEST_TIMEOUT = READ
+
+    def __init__(self, urls: Urls, key: str, secret: str, recv_window_ms: int) -> None:
+        self.FUTURES_URL, self.FUTURES_DATA_URL = f"{urls.rest}/fapi", f"{urls.rest}/futures/data"
+        self.API_URL, self.WS_FUTURES_URL, self.FSTREAM_URL = f"{urls.rest}/api", urls.ws_api, f"{urls.ws}/"
+        self.WS_API_URL, self.REQUEST_RECVWINDOW = urls.ws_api, recv_window_ms
+        pem = secret if "PRIVATE KEY" in secret else None
+        try:
+            super().__init__(key or None, None if pem else secret or None, private_key=pem)
+        except (ValueError, IndexError, TypeError):
+            raise ExchangeError("api_secret looks like a private key but cannot be read as one") from None
+
+    def _init_session(self) -> aiohttp.ClientSession:
+        pool = aiohttp.TCPConnector(limit=CONNECTIONS, keepalive_timeout=KEPT_S, ttl_dns_cache=300)
+        return aiohttp.ClientSession(connector=pool, headers=self._get_headers(), timeout=READ)
+
+    async def _handle_response(self, response: aiohttp.ClientResponse) -> Reply:
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        return Reply(response.status, headers, await response.text(errors="replace"))
+
+
+def translate(error: BaseException) -> Fault:
+    """Whatever python-binance, aiohttp or a socket raised, by the name of its kind only: its own text may hold the query."""
+    kind = type(error).__name__
+    if isinstance(error, Fault):
+        return error
+    if isinstance(error, BinanceAPIException):
+        return Fault(int(error.status_code or 0), int(error.code or 0), str(error.message)[:300])
+    if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
+        return Fault(0, NEVER_SENT, f"no connection ({kind})")
+    if isinstance(error, BinanceRequestException | aiohttp.ContentTypeError | ValueError):
+        return Fault(0, NOT_JSON, f"the answer is not JSON ({kind})")
+    if isinstance(error, TimeoutError):
+        return Fault(0, NO_ANSWER, "no answer in time")
+    return Fault(0, NO_ANSWER, f"the answer was lost ({kind})")
+
+
+class Wire:
+    """Requests by table, with the account's budget and the exchange's time. `trouble` is told what an answer means for trading."""
+
+    def __init__(self, settings: Any, trouble: Callable[[Trouble], None]) -> None:
+        self.urls = urls_of(settings)
+        self.clock, self.budget, self.trouble = Clock(), Budget(), trouble
+        self.hold_until = 0  # what is not urgent waits until then
+        self._secrets = [secret for secret in (settings.api_key, settings.api_secret) if secret]
+        self.client = Client(self.urls, settings.api_key, settings.api_secret, settings.recv_window_ms)
+        self.can_batch = self.client.PRIVATE_KEY is None  # the library cannot sign a batch with any other kind of key
+        self._sync: asyncio.Task[None] | None = None
+
+    # --- asking -------------------------------------------------------------------------------------------------------
+
+    async def ask(self, call: Call, params: dict[str, Any] | None = None, urgent: bool = False) -> Any:
+        """The decoded answer; raises Fault."""
+        try:
+            return await self._ask(call, params or {}, urgent)
+        except Fault as fault:
+            if fault.act is not Act.CLOCK or not call.signed:
+                raise
+        await self.resync()
+        return await self._ask(call, params or {}, urgent)
+
+    async def _ask(self, call: Call, params: dict[str, Any], urgent: bool) -> Any:
+        self._stop_at_limits(call, urgent)
+        ticket = self.budget.begin(call.cost, self.clock.now())
+        reply = None
+        try:
+            reply = await self._send(call, params)
+        except (aiohttp.ClientError, OSError, ValueError, BinanceAPIException, BinanceRequestException) as error:
+            raise translate(error) from None
+        finally:
+            self.budget.end(ticket, reply.headers if reply else {}, self.clock.now())
+        try:
+            return self.decoded(reply)
+        except Fault as fault:
+            self.complain(fault, str(params.get("symbol", "")))
+            raise
+
+    def _stop_at_limits(self, call: Call, urgent: bool) -> None:
+        now = self.clock.now()
+        if now < self.budget.banned_until:
+            raise Fault(418, BANNED_CODE, f"banned until {self.budget.banned_until}", self.budget.banned_until - now)
+        if not urgent and now < self.hold_until:
+            raise Fault(429, BANNED_CODE, f"asked to wait until {self.hold_until}", self.hold_until - now)
+        if not self.budget.may(call.cost, urgent, now):
+            until = self.budget.room_at(call.cost, now)
+            raise Fault(0, OVER_BUDGET, f"no room in the request budget before {until}", max(0, until - now))
+
+    async def _send(self, call: Call, params: dict[str, Any]) -> Reply:
+        data = dict(params)
+        if call.timeout is not READ:
+            data["requests_params"] = {"timeout": call.timeout}
+        self.client.timestamp_offset = self.clock.offset_ms()
+        more = {"data": data} if data or call.signed else {}
+        batch = call.path == "batchOrders"  # written out as it is signed
+        reply: Reply = await self.client._request_futures_api(
+            call.method, call.path, call.signed, call.version, **more, **({"force_params": True} if batch else {})
+        )
+        return reply
+
+    def decoded(self, reply: Reply) -> Any:
+        """What an answer says; raises Fault for one that says no, or nothing that can be read. An empty one is {}."""
+        after = reply.headers.get("retry-after", "")
+        after_ms = int(float(after) * 1000) if after.replace(".", "", 1).isdigit() else 0
+        try:
+            said = json.loads(reply.text) if reply.text else {}
+        except ValueError:
+            said = None
+        if 200 <= reply.status < 300:
+            if said is None:
+                raise Fault(reply.status, NOT_JSON, "the answer is not JSON")
+            fault = fault_in(reply.status, said, after_ms)
+        elif isinstance(said, dict) and "code" in said:
+            fault = fault_in(reply.status, said, after_ms) or Fault(reply.status, 0, self._clean(said.get("msg")), after_ms)
+        else:
+            words = " ".join(reply.text[:200].split()) if said is None and "<" not in reply.text[:200] else "no reason given"
+            fault = Fault(reply.status, 0, words, after_ms)
+        if fault is not None:
+            raise Fault(fault.status, fault.code, self._clean(fault.text), fault.retry_after_ms)
+        return said
+
+    def _clean(self, text: Any) -> str:
+        told = str(text)
+        for secret in self._secrets:
+            told = told.replace(secret, "***")
+        return told
+
+    # --- what an error means for everybody ----------------------------------------------------------------------------
+
+    def complain(self, fault: Fault, symbol: str = "") -> None:
+        """Tell the trouble of a refusal, and keep to it."""
+        kind, now = fault.meaning.trouble, self.clock.now()
+        limit = fault.status == 429 or fault.code == BANNED_CODE
+        if banned_until(fault.text) > now or (fault.status == 429 and self.budget.grows(now)):
+            kind = "ban"
+        if not kind:
+            return
+        until = max(banned_until(fault.text), now + (fault.retry_after_ms or fault.meaning.pause_ms)) if kind != "halt" else 0
+        if kind == "ban":
+            self.budget.ban(until)
+        elif limit:
+            self.hold_until = max(self.hold_until, until)
+        self.trouble(Trouble(now, kind, str(fault), symbol if kind == "halt" and not fault.meaning.everywhere else "", until))
+
+    # --- time ---------------------------------------------------------------------------------------------------------
+
+    async def resync(self) -> None:
+        """Measure the exchange's clock; whoever asks meanwhile waits for the same answer. Raises Fault."""
+        if self._sync is None or self._sync.done():
+            self._sync = asyncio.ensure_future(self._measure())
+        await asyncio.shield(self._sync)
+
+    async def _measure(self) -> None:
+        best: tuple[float, float, float] | None = None
+        for _ in range(SAMPLES if not self.clock.known else 1):
+            sent = mono_ms()
+            said = await self.ask(TIME, urgent=True)
+            got = mono_ms()
+            if best is None or got - sent < best[2] - best[1]:
+                best = (float(said["serverTime"]), sent, got)
+        if best is not None:
+            self.clock.measured(*best)
+
+    async def warm(self) -> None:
+        """Keep connections open: a close that must go out at once finds one."""
+        await asyncio.gather(*(self.ask(TIME) for _ in range(WARM)), return_exceptions=True)
+
+    async def close(self) -> None:
+        """Let go of the sockets."""
+        await self.client.session.close()
