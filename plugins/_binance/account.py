@@ -15,13 +15,13 @@ from hedgegridd.model import BOTH, Charged, FundingPaid, Held, Leg, Order, Repor
 
 from . import wire as door
 from .errors import NOT_JSON, Fault
-from .inquiry import Fate, Inquiry
+from .inquiry import Fate, Found, Inquiry
 from .market import MALFORMED
-from .shapes import OURS, Row, algo_of, closes_position, fill_of, forced, held_of, is_bridge, leg_of, order_of, side_of, usdt_of
+from .shapes import LEGS, OURS, Row, algo_of, closes_position, fill_of, forced, held_of, is_bridge, leg_of, order_of, side_of, usdt_of
 from .told import Recent, Told
 from .wire import Wire
 
-PAGE, OVERLAP_MS, DEEP_S, SOON_S = 1000, 60_000, 60.0, 2.0
+PAGE, OVERLAP_MS, LATE_MS, DEEP_S, SOON_S = 1000, 60_000, 3_000, 60.0, 2.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S, FIRST_WAIT_S = 0.25, 5.0, 1.0
 CHEAPER_AT_ONCE = 40  # symbols from which one list of everything weighs less
 IN_FILLS = ("REALIZED_PNL", "COMMISSION")
@@ -38,6 +38,8 @@ class Account:
         self.urgent: Callable[[], bool] = lambda: False  # a flatten waits for this
         self.leftover: Callable[[str, str], None] = lambda symbol, bridge: None  # a bridge that is not needed any more
         self.heard = asyncio.Event()  # the user stream was up once
+        self.hears_since = 0  # when the user stream was opened
+        self.mute: Callable[[], None] = lambda: None  # it is open, and did not tell what it should have
         self.missed = 0  # fills that the stream did not tell
         now = wire.clock.now()
         self._read: dict[str, int] = {}  # symbol -> trade id up to which the list was read
@@ -72,7 +74,6 @@ class Account:
     async def _reports(self) -> None:
         while True:
             await self._wanted.wait()
-            self._wanted.clear()
             await self._until_told()
 
     async def _until_told(self) -> None:
@@ -96,6 +97,7 @@ class Account:
             pause = min(pause * 2, LONGEST_PAUSE_S)
 
     async def _report(self) -> None:
+        self._wanted.clear()
         doubted, urgent, since = dict(self._doubted), self.urgent(), self.wire.clock.now()
         positions, balances, classic, algos = await asyncio.gather(
             self._rows(door.POSITIONS, {}, urgent), self._rows(door.BALANCE, {}, urgent), self._listed(door.OPEN, urgent),
@@ -140,7 +142,13 @@ class Account:
                 held = held_of(row, self.told.scales[row["symbol"]])
                 if held.qty:
                     legs[held.symbol, held.leg] = held
+                    self._check_mode(row)
         return legs
+
+    def _check_mode(self, row: Row) -> None:
+        if row.get("positionSide") not in LEGS:
+            text = f"{row['symbol']} is held on no leg: the position mode was changed"
+            self.told.emit(Trouble(self.wire.clock.now(), "halt", text))
 
     def _orders(self, classic: list[Row], algos: list[Row], empty: set[tuple[str, int]]) -> dict[str, Order]:
         """All that rests, by client id, without bridges; those of them that guard nothing any more are removed."""
@@ -166,9 +174,17 @@ class Account:
     async def _named(self, doubted: dict[str, Order], orders: dict[str, Order], urgent: bool) -> tuple[list[Order], list[str]]:
         """Ask by name for what the lists do not show: those that rest after all, and those nobody knows."""
         missing = [order for name, order in doubted.items() if name not in orders and order.symbol in self._since]
-        fates = await asyncio.gather(*(self.inquiry.settle(order, urgent) for order in missing))
-        rest = [fate.order for fate in fates if fate.fate is Fate.RESTS and fate.order is not None]
-        return rest, [order.client_id for order, fate in zip(missing, fates, strict=True) if fate.fate is Fate.ABSENT]
+        found = await asyncio.gather(*(self._asked(order, urgent) for order in missing))
+        rest = [one.order for one in found if one is not None and one.fate is Fate.RESTS and one.order is not None]
+        pairs = zip(missing, found, strict=True)
+        return rest, [order.client_id for order, one in pairs if one is not None and one.fate is Fate.ABSENT]
+
+    async def _asked(self, order: Order, urgent: bool) -> Found | None:
+        """None where there was no answer to use: it stays as unsure as it was."""
+        try:
+            return await self.inquiry.settle(order, urgent)
+        except Fault:
+            return None
 
     async def _fills(self, held: dict[tuple[str, int], Held], all_of_them: bool, urgent: bool) -> None:
         """Read the trades of each symbol whose legs are not what the fills told make them."""
@@ -178,7 +194,7 @@ class Account:
 
     def _learn(self, held: dict[tuple[str, int], Held], orders: list[Order], since: int) -> None:
         self.told.held.update({key: leg.qty for key, leg in held.items()})
-        self.told.listed(self.symbols, orders)
+        self.told.listed(self.symbols, orders, since)
         listed = {order.client_id for order in orders}
         self.told.drop_unlisted(listed, since)
 
@@ -194,7 +210,11 @@ class Account:
             for row in sorted(rows, key=lambda row: int(row["id"])):
                 if (symbol, str(row["id"])) not in self.told.seen:
                     name = await self.whose(symbol, str(row["orderId"]), int(leg_of(row, side_of(row))), urgent)
-                    news += self.told.fill(fill_of(row, by, name), str(row.get("commissionAsset")))
+                    new = self.told.fill(fill_of(row, by, name), str(row.get("commissionAsset")))
+                    news += new
+                    late = new and self.hears_since < int(row["time"]) < began - LATE_MS
+                    if late and self.hears_since:
+                        self.mute()
             if rows:
                 self._read[symbol] = max(int(row["id"]) for row in rows)
             elif read is None:

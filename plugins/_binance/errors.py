@@ -46,7 +46,7 @@ SHORT_OF_MARGIN = Meaning(Act.REFUSED, "slow", MINUTE)
 AT_A_LIMIT = Meaning(Act.REFUSED, "slow", 30_000)
 TOO_FAST = Meaning(Act.REFUSED, "slow", 10_000)
 BANNED = Meaning(Act.REFUSED, "ban", 2 * MINUTE)
-WALLED = Meaning(Act.REFUSED, "ban", 5 * MINUTE)
+WALLED = Meaning(Act.REFUSED, "ban", MINUTE)
 KEYS = Meaning(Act.REFUSED, "halt")
 BUG = Meaning(Act.REFUSED, "halt", 0, False)
 

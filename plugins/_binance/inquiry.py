@@ -6,8 +6,9 @@ Asks by client id, and for what was executed by the exchange's own order id. "No
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from hedgegridd.model import Order, Role
 
@@ -64,7 +65,7 @@ class Inquiry:
             return Found(Fate.RESTS, order_of(row, self.told.scales[order.symbol]))
         self.told.names.put(str(row["orderId"]), name)
         if float(row.get("executedQty") or 0) > 0:
-            await self.executions(order.symbol, str(row["orderId"]), name, urgent)
+            await self.trades_of(order.symbol, str(row["orderId"]), name, urgent)
         if state == "REJECTED":
             self.told.rejected(name, 0, "rejected by the exchange")
         else:
@@ -78,11 +79,18 @@ class Inquiry:
             return Found(Fate.RESTS, algo_of(row, self.told.scales[order.symbol]))
         if became:
             self.told.names.put(became, name)
-            await self.executions(order.symbol, became, name, urgent)
+            await self.trades_of(order.symbol, became, name, urgent)
         if state in RESTING:
             return Found(Fate.RESTS, algo_of(row, self.told.scales[order.symbol]))
         self.told.cancelled(name, time, "stop filled" if became else state.lower(), again=True)
         return Found(Fate.OVER)
+
+    def ended(self, symbol: str, name: str, order_id: str, executed: int, time: int, reason: str) -> Coroutine[Any, Any, None] | None:
+        """It is over ("" = all of it is executed): tell it at once where all that it executed was told, else the work that is left."""
+        if not self._heard(name, executed):
+            return self.end(symbol, name, order_id, executed, time, reason)
+        self._over(name, time, reason)
+        return None
 
     async def end(self, symbol: str, name: str, order_id: str, executed: int, time: int, reason: str) -> None:
         """It is over: wait for what it executed and was not heard of, read it where it does not come, then tell the end."""
@@ -90,10 +98,13 @@ class Inquiry:
             await asyncio.sleep(LATE_S)
         if not self._heard(name, executed):
             try:
-                await self.executions(symbol, order_id, name, True)
+                await self.trades_of(symbol, order_id, name, True)
             except Fault as fault:
                 self.told.unsure(name, f"over, and what it executed is not known: {fault}")
                 return
+        self._over(name, time, reason)
+
+    def _over(self, name: str, time: int, reason: str) -> None:
         if reason:
             self.told.cancelled(name, time, reason)
         else:
@@ -103,7 +114,7 @@ class Inquiry:
         order = self.told.live.get(name)
         return order is None or order.filled >= executed
 
-    async def executions(self, symbol: str, order_id: str, client_id: str, urgent: bool) -> int:
+    async def trades_of(self, symbol: str, order_id: str, client_id: str, urgent: bool) -> int:
         """Tell what this order executed; how many of it were news."""
         rows = await self.wire.ask(door.TRADES, {"symbol": symbol, "orderId": order_id, "limit": PAGE}, urgent)
         by = self.told.scales[symbol]

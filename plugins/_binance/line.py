@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from hedgegridd.hookspecs import Fact, Health, Terms
 from hedgegridd.hookspecs import Stream as Spoken
-from hedgegridd.model import Bar, Instrument, Order
+from hedgegridd.model import Bar, Instrument, Order, Trouble
 
 from . import wire as door
 from .account import Account
@@ -24,6 +25,7 @@ from .shapes import INTERVALS, Scale, bar_of, scale_of
 from .stops import Stops
 from .survey import Survey
 from .told import Told
+from .watch import Watch
 from .wire import Wire
 
 SYNC_S, WARM_S, RETRY_S, FLATTEN_MS, PAGE = 60.0, 25.0, 5.0, 30_000, 1000
@@ -41,8 +43,10 @@ class Line:
         self.listener: Listener | None = None
         self.orders: Orders | None = None
         self.account: Account | None = None
+        self._told: Told | None = None
         self._last_bar: dict[str, int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._stopped = False
         self._spawn(self._keep())
 
     # --- before the start ---------------------------------------------------------------------------------------------
@@ -78,7 +82,7 @@ class Line:
         if wanted is not None:
             self.feed = MarketFeed(self.wire, self.emit, [self.scales[symbol] for symbol in instruments], *wanted)
             self.feed.begin_after({symbol: time for symbol, time in self._last_bar.items() if time})
-            self._spawn(self.feed.run())
+            self._run(self.feed.run)
         if trading:
             self._start_trading(instruments)
 
@@ -86,15 +90,16 @@ class Line:
         told = Told(self.emit, self.wire.clock, self.scales)
         inquiry = Inquiry(self.wire, told)
         account = Account(self.wire, told, inquiry, tuple(instruments))
-        stops = Stops(self.wire, told, inquiry)
+        stops = Stops(self.wire, told, inquiry, {symbol: one.market_max_qty for symbol, one in instruments.items()})
         orders = Orders(self.wire, told, inquiry, stops, account, self._spawn)
         listener = Listener(self.wire, told, inquiry, account, instruments, self._spawn)
         account.deaf = listener.deaf
         account.urgent = lambda: self.wire.clock.now() - orders.closed_at < FLATTEN_MS
         account.leftover = lambda symbol, bridge: self._spawn(stops.drop(symbol, bridge))
-        self.account, self.orders, self.listener = account, orders, listener
-        self._spawn(listener.run())
-        self._spawn(account.run())
+        account.mute = lambda: listener.stream.restart("it did not tell what was executed")
+        self.account, self.orders, self.listener, self._told = account, orders, listener, told
+        for part in (listener.run, account.run, Watch(self.wire, self.emit, instruments).run):
+            self._run(part)
 
     def catch_up(self, last_trade: dict[str, int], income_time: int) -> None:
         self._trading(self.account).begin_after(last_trade, income_time)
@@ -160,10 +165,43 @@ class Line:
 
     # --- tasks --------------------------------------------------------------------------------------------------------
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None], *orders: Order) -> None:
+        """Begin something that ends by itself. Should it fail, nobody knows what became of these orders."""
+        self._task(work).add_done_callback(partial(self._failed, orders))
+
+    def _run(self, part: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Keep something running. Should it fail, it is begun again, and what it may have missed is read."""
+        self._task(part()).add_done_callback(partial(self._fell, part))
+
+    def _task(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
+
+    def _failed(self, orders: tuple[Order, ...], task: asyncio.Task[None]) -> None:
+        if task.cancelled() or task.exception() is None:
+            return
+        for order in orders:
+            if self._told is not None:
+                self._told.unsure(order.client_id, f"{type(task.exception()).__name__} in the exchange plugin")
+        self.emit(Trouble(self.wire.clock.now(), "deaf", f"{type(task.exception()).__name__} in the exchange plugin"))
+        self._read_again()
+
+    def _fell(self, part: Callable[[], Coroutine[Any, Any, None]], task: asyncio.Task[None]) -> None:
+        if task.cancelled():
+            return
+        self.emit(Trouble(self.wire.clock.now(), "deaf", f"a part of the exchange plugin failed: {_root(task.exception())}"))
+        asyncio.get_running_loop().call_later(RETRY_S, self._begin_again, part)
+
+    def _begin_again(self, part: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        if not self._stopped:
+            self._run(part)
+            self._read_again()
+
+    def _read_again(self) -> None:
+        if self.account is not None:
+            self.account.ask(missed=True)
 
     async def _keep(self) -> None:
         """Until cancelled; then the sockets are closed."""
@@ -173,5 +211,13 @@ class Line:
             await self.wire.close()
 
     def stop(self) -> None:
+        self._stopped = True
         for task in list(self._tasks):
             task.cancel()
+
+
+def _root(error: BaseException | None) -> str:
+    """The kind of the error inside a group of errors."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return type(error).__name__

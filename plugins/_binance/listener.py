@@ -65,6 +65,7 @@ class Listener:
         return f"{self.wire.urls.ws}/private/ws?listenKey={said['listenKey']}"
 
     def _up(self) -> None:
+        self.account.hears_since = self.wire.clock.now()
         self.account.heard.set()
         self.account.ask(missed=True)
 
@@ -140,18 +141,23 @@ class Listener:
         elif event.what == "AMENDMENT":
             self.told.amended(name, event.time, event.qty)
         if event.state == "FILLED":
-            self.spawn(self.inquiry.end(event.symbol, name, event.order_id, event.filled, event.time, ""))
+            self._end(event, name, "")
         elif event.state in ENDED:
             reason = "cancelled" if event.state == "CANCELED" else f"{event.state.lower()}: {event.why or 'no reason given'}"
-            self.spawn(self.inquiry.end(event.symbol, name, event.order_id, event.filled, event.time, reason))
+            self._end(event, name, reason)
+
+    def _end(self, event: OrderTold, name: str, reason: str) -> None:
+        left = self.inquiry.ended(event.symbol, name, event.order_id, event.filled, event.time, reason)
+        if left is not None:
+            self.spawn(left)
 
     def _others(self, event: OrderTold) -> None:
         """Others' resting orders, so that a sweep never takes them along."""
         theirs = self.told.foreign.get(event.symbol)
         if theirs is not None and event.state == "NEW":
-            theirs.add(event.client_id)
-        elif theirs is not None and event.state not in ("PARTIALLY_FILLED",):
-            theirs.discard(event.client_id)
+            theirs[event.client_id] = self.wire.clock.now()
+        elif theirs is not None and event.state != "PARTIALLY_FILLED":
+            theirs.pop(event.client_id, None)
 
     def _fill(self, event: OrderTold, name: str) -> Fill:
         return Fill(event.symbol, event.time, event.leg, event.side, event.last_price, event.last_qty, event.fee, event.maker, name,

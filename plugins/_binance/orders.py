@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -32,9 +32,7 @@ FIRST = {Role.CLOSE: 0, Role.STOP: 1, Role.TAKE_PROFIT: 2, Role.ENTRY: 3}
 class Orders:
     """Places, amends and cancels. Its methods return at once; `spawn` runs what they begin."""
 
-    def __init__(
-        self, wire: Wire, told: Told, inquiry: Inquiry, stops: Stops, account: Account, spawn: Callable[[Coroutine[Any, Any, None]], object]
-    ) -> None:
+    def __init__(self, wire: Wire, told: Told, inquiry: Inquiry, stops: Stops, account: Account, spawn: Callable[..., None]) -> None:
         self.wire, self.told, self.inquiry, self.stops, self.account, self.spawn = wire, told, inquiry, stops, account, spawn
         self.closed_at = 0  # when the last close left
 
@@ -55,10 +53,10 @@ class Orders:
                 continue
             if order.role == Role.CLOSE:
                 self.closed_at = now
-            self.spawn(self._one(order) if order.role == Role.CLOSE else self.stops.put(order))
+            self.spawn(self._one(order) if order.role == Role.CLOSE else self.stops.put(order), order)
         for group in limits.values():
             for some in _parts(group, BATCH if self.wire.can_batch else 1):
-                self.spawn(self._batch(some) if len(some) > 1 else self._one(some[0]))
+                self.spawn(self._batch(some) if len(some) > 1 else self._one(some[0]), *some)
 
     async def _one(self, order: Order) -> None:
         """Place one order; what closes is tried again while it is known not to be there."""
@@ -93,7 +91,7 @@ class Orders:
                 self._placed(order, row)
                 continue
             self.wire.complain(part, order.symbol)
-            self.spawn(self._again_or_refused(order, part))
+            self.spawn(self._again_or_refused(order, part), order)
 
     async def _again_or_refused(self, order: Order, fault: Fault) -> None:
         if fault.act is not Act.FAILED or order.role == Role.ENTRY:
@@ -145,7 +143,7 @@ class Orders:
         if told is None or told.symbol not in self.told.scales:
             self.told.rejected(client_id, -2013, "not an order of ours")
         else:
-            self.spawn(self._amend(client_id, qty, told.symbol, told.role))
+            self.spawn(self._amend(client_id, qty, told.symbol, told.role), self._known(client_id))
 
     async def _amend(self, client_id: str, qty: int, symbol: str, role: Role) -> None:
         by = self.told.scales[symbol]
@@ -153,7 +151,7 @@ class Orders:
             row = await self._insist(door.AMEND, amend_params(client_id, qty, by), role != Role.ENTRY)
         except Fault as fault:
             if fault.act is Act.FINE:
-                self.told.amended(client_id, 0, qty)
+                self.told.amended(client_id, 0, qty, asked=True)
             elif fault.act is Act.GONE:
                 await self._look_up(self._known(client_id), str(fault), fault.code)
             elif fault.act in (Act.UNKNOWN, Act.FAILED):
@@ -190,18 +188,18 @@ class Orders:
             if order.symbol not in self.told.scales:
                 self.told.cancelled(order.client_id, 0, "unknown", again=True)
             elif order.role == Role.STOP:
-                self.spawn(self.stops.withdraw(order))
+                self.spawn(self.stops.withdraw(order), order)
             else:
                 classic.setdefault(order.symbol, []).append(order)
         for symbol, group in classic.items():
             if len(group) > 1 and self._all_of_them(symbol, group):
-                self.spawn(self._cancel_all(symbol, group))
+                self.spawn(self._cancel_all(symbol, group), *group)
             else:
                 self._cancel_each(symbol, group)
 
     def _cancel_each(self, symbol: str, orders: list[Order]) -> None:
         for some in _parts(orders, CANCEL_BATCH if self.wire.can_batch else 1):
-            self.spawn(self._cancel_batch(symbol, some) if len(some) > 1 else self._cancel_one(some[0]))
+            self.spawn(self._cancel_batch(symbol, some) if len(some) > 1 else self._cancel_one(some[0]), *some)
 
     def _all_of_them(self, symbol: str, orders: list[Order]) -> bool:
         """Are these all the orders that rest there, ours and others'? Only then may everything be swept at once."""
@@ -231,7 +229,7 @@ class Orders:
             rows = [{}] * len(orders)
         for order, row in zip(orders, rows, strict=True):
             part = fault_in(200, row)
-            self.spawn(self._cancelled(order, row) if part is None else self._not_cancelled(order, part))
+            self.spawn(self._cancelled(order, row) if part is None else self._not_cancelled(order, part), order)
 
     async def _cancel_one(self, order: Order) -> None:
         try:

@@ -26,8 +26,8 @@ TAKEN = -4130  # a position-closing stop rests on this leg already
 class Stops:
     """Puts and withdraws stops, one thing at a time for each leg."""
 
-    def __init__(self, wire: Wire, told: Told, inquiry: Inquiry) -> None:
-        self.wire, self.told, self.inquiry = wire, told, inquiry
+    def __init__(self, wire: Wire, told: Told, inquiry: Inquiry, largest: dict[str, int]) -> None:
+        self.wire, self.told, self.inquiry, self.largest = wire, told, inquiry, largest
         self._locks: dict[LegKey, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def put(self, order: Order) -> None:
@@ -170,6 +170,7 @@ class Stops:
     async def _bridge(self, order: Order) -> None:
         """Guard the leg for the time between the two. Raises Fault."""
         lots = self.told.held.get((order.symbol, order.leg), 0) or order.qty
+        lots = min(lots, self.largest.get(order.symbol, lots))  # a market order takes no more: most of a leg is better than none
         bridge = order._replace(client_id=bridge_id(order.client_id), role=int(Role.STOP))
         self.told.bridges[bridge.client_id] = order
         try:

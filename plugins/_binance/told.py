@@ -14,7 +14,7 @@ from hedgegridd.model import Accepted, Amended, Cancelled, Fill, Order, OrderSta
 from .clock import Clock
 from .shapes import OURS, Scale, is_bridge, named
 
-REMEMBERED = 20_000
+REMEMBERED = 10_000
 LegKey = tuple[str, int]
 
 
@@ -35,7 +35,7 @@ class Told:
         self.live: dict[str, Order] = {}  # ours, resting or on their way
         self.bridges: dict[str, Order] = {}  # bridge id -> the stop it stands in for
         self.replaced: set[str] = set()  # stops whose end is told by whoever replaces them
-        self.foreign: dict[str, set[str]] = {}  # symbol -> client ids of others' resting orders
+        self.foreign: dict[str, dict[str, int]] = {}  # symbol -> client ids of others' resting orders, and since when they are known
         self.names = Recent()  # exchange's order id -> client id
         self.over = Recent()  # client ids of orders that are done
         self.seen = Recent()  # (symbol, trade id)
@@ -74,8 +74,11 @@ class Told:
     def unsure(self, client_id: str, why: str) -> None:
         self.emit(Unsure(client_id, self.clock.now(), why))
 
-    def amended(self, client_id: str, time: int, qty: int) -> None:
+    def amended(self, client_id: str, time: int, qty: int, asked: bool = False) -> None:
+        """Another quantity; told once, by the answer or the stream, unless it was asked for and is so already."""
         order = self.live.get(client_id)
+        if order is not None and order.qty == qty and not asked:
+            return
         if order is not None:
             self.live[client_id] = order._replace(qty=qty)
         self.emit(Amended(client_id, self.clock.believable(time), qty))
@@ -122,12 +125,14 @@ class Told:
 
     # --- what is known ------------------------------------------------------------------------------------------------
 
-    def listed(self, symbols: Iterable[str], orders: Iterable[Order]) -> None:
-        """The lists of a report: orders of ours that were not known, and others' orders."""
-        self.foreign = {symbol: set() for symbol in symbols}
+    def listed(self, symbols: Iterable[str], orders: Iterable[Order], since: int) -> None:
+        """The lists of a report that was begun then: orders of ours that were not known, and others' orders."""
+        before = self.foreign
+        self.foreign = {symbol: {name: at for name, at in before.get(symbol, {}).items() if at >= since} for symbol in symbols}
         for order in orders:
             if not order.client_id.startswith(OURS):
-                self.foreign.setdefault(order.symbol, set()).add(order.client_id)
+                if order.role != Role.STOP:
+                    self.foreign.setdefault(order.symbol, {})[order.client_id] = since
             elif order.client_id not in self.over:
                 self.live.setdefault(order.client_id, order)
                 if order.role != Role.STOP:
