@@ -262,7 +262,7 @@ def live_gates(case: Case) -> Iterator[Finding]:
                 yield finding(ERROR, f"exchange.binance.{key}", None, "a value: mode is live")
     folder = config.daemon.state_dir
     if folder and any(os.path.normpath(folder) == one or os.path.normpath(folder).startswith(f"{one}/") for one in TEMPORARY):
-        yield finding(ERROR, "daemon.state_dir", folder, "a folder that survives a restart of the machine: mode is live")
+        yield finding(WARNING, "daemon.state_dir", folder, "a folder that survives a restart of the machine: mode is live")
     for name in case.registry.breakers:
         if name not in case.breakers:
             yield finding(WARNING, f"breaker.{name}.enabled", False, "true: mode is live")

@@ -77,8 +77,8 @@ class BinanceExchange:
     def cancel(self, orders: Sequence[Order]) -> None:
         self._opened().cancel(orders)
 
-    def report(self, doubted: Sequence[Order] = ()) -> None:
-        self._opened().report(doubted)
+    def report(self, doubted: Sequence[Order] = (), now: int = 0) -> None:
+        self._opened().report(doubted, now)
 
     def countdown(self, symbols: Sequence[str], ms: int) -> None:
         self._opened().countdown(symbols, ms)

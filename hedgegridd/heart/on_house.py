@@ -44,6 +44,8 @@ def started(engine: Engine, event: Started) -> None:
     engine.account.session.since = engine.account.session.since or event.time
     for desk in engine.desks.values():
         desk.orders.doubt()
+        if desk.seen:  # silence is counted from here on, not from the last life's last word
+            desk.seen = max(desk.seen, event.time)
         engine.stirred.add(desk.symbol)
     engine.waiting.clear()
     engine.acks.clear()

@@ -81,6 +81,9 @@ def warmup(engine: Engine, warmup: Warmup) -> None:
     for past in warmup.bars:
         desk.see_bar(past)
         desk.think(Moment.BAR, past.time, engine.account.equity, 0.0)
+    if "marks" in engine.carries:  # marks come every second: their silence is counted from here, not from the last bar
+        desk.seen = max(desk.seen, engine.now)
+        engine.think(desk, Moment.LOOK)
     desk.look_ready()
 
 

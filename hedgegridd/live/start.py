@@ -174,8 +174,8 @@ async def _on_a_market(config: Config, registry: Registry, options: Options, env
     with hold_account(config) if live else nullcontext():
         surveyed = await survey(config, registry, look=live)
         try:
-            for line in table(surveyed.facts):
-                log.event("INFO", f"preflight: {line}")
+            for fact, line in zip(surveyed.facts, table(surveyed.facts, plain=not sys.stderr.isatty()), strict=True):
+                log.event("INFO" if fact.ok else "ERROR", f"preflight: {line}")
             config, feed = surveyed.config, live_feed(surveyed)
             engine = build(config, registry, carries=feed.carries, cadence_ms=feed.cadence_ms)
             recovered = damaged(recovered, recover(engine, recovered, registry))

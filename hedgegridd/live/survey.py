@@ -173,12 +173,10 @@ async def _history(source: Any, desk: Any, length: int) -> Any:
 # --- people ---------------------------------------------------------------------------------------------------------------
 
 
-def table(facts: list[Fact]) -> list[str]:
+def table(facts: list[Fact], plain: bool = False) -> list[str]:
     """The facts as people read them, one line each."""
-    if not facts:
-        return []
-    wide = max(len(fact.name) for fact in facts)
-    return [_line(fact, wide) for fact in facts]
+    wide = max((len(fact.name) for fact in facts), default=0)
+    return [click.unstyle(_line(fact, wide)) if plain else _line(fact, wide) for fact in facts]
 
 
 def _line(fact: Fact, wide: int) -> str:

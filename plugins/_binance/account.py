@@ -47,6 +47,7 @@ class Account:
         self._income_from = now
         self._paid = Recent()
         self._doubted: dict[str, Order] = {}
+        self._asked_at = 0  # the asker's time of the newest question
         self._wanted, self._lock = asyncio.Event(), asyncio.Lock()
         self._catch_up = True  # the next report reads trades and income whatever the positions say
         self._payments_due = False
@@ -57,8 +58,9 @@ class Account:
         if income_time:
             self._income_from = income_time
 
-    def ask(self, doubted: Sequence[Order] = (), missed: bool = False) -> None:
-        """One more report; `missed` = fills may have been missed."""
+    def ask(self, doubted: Sequence[Order] = (), missed: bool = False, now: int = 0) -> None:
+        """One more report; `missed` = fills may have been missed; `now` = the asker's time."""
+        self._asked_at = max(self._asked_at, now)
         self._doubted.update({order.client_id: order for order in doubted})
         self._catch_up = self._catch_up or missed
         self._wanted.set()
@@ -98,7 +100,7 @@ class Account:
 
     async def _report(self) -> None:
         self._wanted.clear()
-        doubted, urgent, since = dict(self._doubted), self.urgent(), self.wire.clock.now()
+        doubted, urgent, since, asked_at = dict(self._doubted), self.urgent(), self.wire.clock.now(), self._asked_at
         positions, balances, classic, algos = await asyncio.gather(
             self._rows(door.POSITIONS, {}, urgent), self._rows(door.BALANCE, {}, urgent), self._listed(door.OPEN, urgent),
             self._listed(door.OPEN_ALGOS, urgent),
@@ -117,7 +119,7 @@ class Account:
         for name in doubted:
             self._doubted.pop(name, None)
         self._learn(held, [*orders.values(), *found], since)
-        self.told.emit(Report(time, wallet, tuple(held.values()), (*orders.values(), *found), since, tuple(absent)))
+        self.told.emit(Report(time, wallet, tuple(held.values()), (*orders.values(), *found), asked_at or since, tuple(absent)))
         if why := self.deaf():  # fills may be missed again from here on
             self.told.emit(Trouble(self.wire.clock.now(), "deaf", why))
 

@@ -113,8 +113,8 @@ class Line:
     def cancel(self, orders: Sequence[Order]) -> None:
         self._trading(self.orders).cancel(orders)
 
-    def report(self, doubted: Sequence[Order]) -> None:
-        self._trading(self.account).ask(doubted)
+    def report(self, doubted: Sequence[Order], now: int) -> None:
+        self._trading(self.account).ask(doubted, now=now)
 
     def countdown(self, symbols: Sequence[str], ms: int) -> None:
         for symbol in symbols:

@@ -46,6 +46,7 @@ class Told:
     # --- orders -------------------------------------------------------------------------------------------------------
 
     def sent(self, order: Order) -> None:
+        self.over.pop(order.client_id, None)  # an id that never arrived is used again
         self.live[order.client_id] = order._replace(state=int(OrderState.SENT), time=self.clock.now())
 
     def accepted(self, client_id: str, order_id: str, time: int) -> None:
