@@ -47,11 +47,11 @@ class Board:
         self.rate = 0.0001
         self.next_funding = (now // FUNDING_INTERVAL + 1) * FUNDING_INTERVAL
         self.bars = Bars(self.last, now, f"{seed}/{symbol.name}")
-        self.prints: deque[Print] = deque(maxlen=5_000)
         self.settled = [Settlement(self.next_funding - k * FUNDING_INTERVAL, 0.0001, self.mark) for k in range(20, 0, -1)]
         self.update_id = 400_900_217
         self.update_before = self.update_id
         self.trade_id = 5_933_014
+        self.prints: deque[Print] = deque([Print(self.trade_id, now, self.last, 1, False)], maxlen=5_000)
         self._chance = random.Random(f"{seed}/{symbol.name}/depth")
         self._sizes = [self._chance.randint(200, 20_000) for _ in range(2_000)]
 

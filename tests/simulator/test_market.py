@@ -84,7 +84,7 @@ def test_whole_bars_fill_and_close_on_the_stream() -> None:
         times = [sim.bar("BTCUSDT", 50_000, 50_050, 49_890, 49_950) for _ in range(6)]
         assert [after - before for before, after in pairwise(times)] == [60_000] * 5
         assert sim.venue.pits["BTCUSDT"].held(0) == 10
-        closed = []
+        closed: list[tuple[int, str, str, str, str]] = []
         while len(closed) < 6:
             message = await stream.next("kline")
             bar = message["data"]["k"]

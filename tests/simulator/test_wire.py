@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from exchange_simulator import Simulator
 from exchange_simulator.client import Client
@@ -46,9 +47,16 @@ def test_the_clock_may_be_a_second_ahead_and_a_window_behind() -> None:
 def test_weights_are_counted_and_told() -> None:
     async def story(sim: Simulator, client: Client) -> None:
         sim.limits.weight_1m = 100_000
-        steps = [("/fapi/v1/openOrders", {}, 40), ("/fapi/v1/openOrders", {"symbol": "BTCUSDT"}, 1), ("/fapi/v1/income", {}, 30),
-                 (BALANCE, {}, 5), ("/fapi/v1/klines", {"symbol": "BTCUSDT", "interval": "1m", "limit": 1000}, 5),
-                 ("/fapi/v1/depth", {"symbol": "BTCUSDT", "limit": 1000}, 20), ("/fapi/v1/ticker/24hr", {}, 40)]  # fmt: skip
+        many = {"symbol": "BTCUSDT", "limit": 1000}
+        steps: list[tuple[str, dict[str, Any], int]] = [
+            ("/fapi/v1/openOrders", {}, 40),
+            ("/fapi/v1/openOrders", {"symbol": "BTCUSDT"}, 1),
+            ("/fapi/v1/income", {}, 30),
+            (BALANCE, {}, 5),
+            ("/fapi/v1/klines", {**many, "interval": "1m"}, 5),
+            ("/fapi/v1/depth", many, 20),
+            ("/fapi/v1/ticker/24hr", {}, 40),
+        ]
         used = int((await client.public("/fapi/v1/ping")).headers["x-mbx-used-weight-1m"])
         for path, params, weight in steps:
             now = int((await client.get(path, **params)).headers["x-mbx-used-weight-1m"])
