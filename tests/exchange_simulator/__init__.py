@@ -9,8 +9,9 @@ every order is refused.
 
 Where it is: `sim.rest_url` (before /fapi), `sim.ws_url` (before /public, /market, /private), `sim.api_key`, `sim.api_secret`.
 The market: `price` `mark` `quote` `trade` `walk` `bar` `start_walk` `stop_walk` `funding` `funding_rate`.
-The account behind the client's back: `manual` `foreign_order` `foreign_algo` `set_leverage` `set_position_mode` `set_status` `deposit`
-`withdraw` `liquidate` `adl`; `venue.triggers_rejected`, `venue.child_keeps_client_id`, `countdown_takes_algos`.
+The account behind the client's back: `manual` `foreign_order` `foreign_algo` `foreign_cancel` `set_leverage` `set_position_mode`
+`set_status` `set_filter` `thin` `deposit` `withdraw` `liquidate` `adl`; `venue.triggers_rejected`, `venue.child_keeps_client_id`,
+`countdown_takes_algos`.
 The network: `rtt_ms` `freeze` `down` `cut` `silence` `speak` `expire_listen_key` `ban` `clock_offset_ms` `query_lag_ms` `limits.*`.
 Faults: `faults.add(kind, "POST */order", times=1, skip=0, rate=1.0, params={}, ms=0, seconds=60, code=0)`, kinds in `faults.KINDS`;
 `faults.event("drop" | "duplicate" | "late" | "reorder", "ORDER_TRADE_UPDATE", times=1)`; `faults.events(drop=0.01)`; `faults.clear()`.

@@ -38,6 +38,17 @@ def manual(venue: Venue, symbol: str, leg: str, qty: float, number: int) -> Orde
     return order(venue, symbol, leg, side, abs(qty), None, f"ios_{number}")
 
 
+def cancel(venue: Venue, symbol: str, client_id: str) -> bool:
+    """Somebody withdraws whatever is open under this name."""
+    orders = [one for one in venue.open_orders(symbol) if one.client_id == client_id]
+    algos = [one for one in venue.open_algos(symbol) if one.client_id == client_id]
+    for one in orders:
+        venue.cancel(one)
+    for other in algos:
+        venue.algo_to(other, "CANCELED")
+    return bool(orders or algos)
+
+
 def transfer(venue: Venue, amount: float) -> None:
     """Money comes in (+) or goes out (-)."""
     venue.transfers += amount

@@ -60,7 +60,7 @@ def quantity(pit: Pit, params: Params, market: bool) -> int:
         raise Refused(-4004)
     if value > Decimal(rules["maxQty"]):
         raise Refused(-4005)
-    if value % sym.lot:
+    if value % Decimal(rules["stepSize"]):
         raise Refused(-4023)
     return int(value / sym.lot)
 
@@ -77,7 +77,7 @@ def price_of(pit: Pit, params: Params, name: str = "price") -> int:
         raise Refused(-4002)
     if value < Decimal(rules["minPrice"]):
         raise Refused(-4013)
-    if value % sym.tick:
+    if value % Decimal(rules["tickSize"]):
         raise Refused(-4014)
     return int(value / sym.tick)
 
@@ -108,8 +108,9 @@ def market_in_band(venue: Venue, pit: Pit, side: int) -> None:
 
 def large_enough(pit: Pit, price: float, lots: int) -> None:
     """MIN_NOTIONAL; closers are exempt and do not come here."""
-    if ledger.notional(lots, pit.terms.unit, price) < float(pit.symbol.min_notional) - 1e-9:
-        raise Refused(-4164, notional=pit.symbol.filters["MIN_NOTIONAL"]["notional"])
+    least = pit.symbol.filters["MIN_NOTIONAL"]["notional"]
+    if ledger.notional(lots, pit.terms.unit, price) < float(least) - 1e-9:
+        raise Refused(-4164, notional=least)
 
 
 def affordable(venue: Venue, pit: Pit, price: float, lots: int) -> None:

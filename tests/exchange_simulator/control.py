@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 MOVES = frozenset({
     "price", "mark", "quote", "trade", "walk", "bar", "start_walk", "stop_walk", "funding", "funding_rate",
-    "foreign_order", "foreign_algo", "manual", "set_leverage", "set_status", "set_position_mode", "deposit", "withdraw", "liquidate", "adl",
+    "manual", "foreign_order", "foreign_algo", "foreign_cancel", "set_leverage", "set_position_mode", "set_status", "set_filter", "thin",
+    "deposit", "withdraw", "liquidate", "adl",
     "freeze", "down", "cut", "silence", "speak", "expire_listen_key", "ban",
 })  # fmt: skip
 SWITCHES = frozenset({"rtt_ms", "query_lag_ms", "clock_offset_ms", "countdown_takes_algos", "ping_s"})

@@ -64,7 +64,7 @@ class Rule:
     """A fault that waits for its requests. `times` -1 = for ever; `skip` lets so many pass first; `rate` is a probability."""
 
     kind: str
-    path: str = "*"  #: pattern on "METHOD /path", or on the path alone
+    path: str = "*"  #: pattern on "METHOD /path", or on the path alone; a handshake's method is WS
     times: int = 1
     skip: int = 0
     rate: float = 1.0
@@ -189,6 +189,6 @@ class Faults:
 
 
 def _fits(rule: Rule, method: str, path: str, params: dict[str, str]) -> bool:
-    if not (fnmatchcase(f"{method} {path}", rule.path) or fnmatchcase(path, rule.path)):
+    if not (fnmatchcase(f"{method} {path}", rule.path) or (method != "WS" and fnmatchcase(path, rule.path))):
         return False
     return all(fnmatchcase(params.get(name, ""), pattern) for name, pattern in rule.params.items())

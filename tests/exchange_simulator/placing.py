@@ -163,7 +163,7 @@ def find(venue: Venue, params: Params, unknown: int = -2013) -> Order:
         if order is not None and order.symbol is pit.symbol:
             return order
         raise Refused(unknown)
-    named = [order for order in venue.orders.values() if order.client_id == name and order.symbol is pit.symbol]
+    named = venue.named.get((pit.symbol.name, name), [])
     if not named:
         raise Refused(unknown)
     return next((order for order in named if order.is_open), named[-1])

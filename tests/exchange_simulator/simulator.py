@@ -153,6 +153,12 @@ class Simulator:
     def is_down(self) -> bool:
         return asyncio.get_running_loop().time() < self.faults.down_until
 
+    async def until(self, true: Callable[[], object], patience_s: float = 5.0) -> None:
+        """Wait until something is so. Raises TimeoutError."""
+        async with asyncio.timeout(patience_s):
+            while not true():
+                await asyncio.sleep(0.005)
+
     def later(self, seconds: float, work: Callable[[], object]) -> None:
         """Do something after a while."""
         asyncio.get_running_loop().call_later(seconds, lambda: None if self.closed.is_set() else work())
@@ -249,6 +255,19 @@ class Simulator:
         """TRADING, or anything else: openers are refused then."""
         self.venue.pits[symbol].symbol.entry["status"] = status
 
+    def set_filter(self, symbol: str, kind: str, **values: str) -> None:
+        """Other filters from now on: set_filter("BTCUSDT", "MIN_NOTIONAL", notional="200")."""
+        self.venue.pits[symbol].symbol.set_filter(kind, **values)
+
+    def thin(self, symbol: str, qty: float | None) -> None:
+        """Market orders find no more than so many coins in all, and expire with what is left; None = enough again."""
+        pit = self.venue.pits[symbol]
+        pit.thin = None if qty is None else pit.symbol.lots(qty)
+
+    def foreign_cancel(self, symbol: str, client_id: str) -> bool:
+        """Somebody cancels an order or a conditional order; was there one?"""
+        return account_moves.cancel(self.venue, symbol, client_id)
+
     def set_position_mode(self, hedge: bool) -> None:
         """Without asking whether that is possible, and without an event, as the exchange does it for another client."""
         self.venue.hedge = hedge
@@ -276,9 +295,9 @@ class Simulator:
         self.faults.down_until = asyncio.get_running_loop().time() + seconds
         self.streams.cut()
 
-    def cut(self, route: str = "*") -> int:
-        """Tear the websockets of a path (public, market, private); how many."""
-        return self.streams.cut(route)
+    def cut(self, route: str = "*", politely: bool = False) -> int:
+        """Tear the websockets of a path (public, market, private), or politely close them as after 24 hours; how many."""
+        return self.streams.cut(route, politely)
 
     def silence(self, *routes: str) -> None:
         """Black hole: the websockets of these paths stay open and say nothing; what they would have said is lost."""

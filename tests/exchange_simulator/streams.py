@@ -131,12 +131,16 @@ class Streams:
     def __init__(self, sim: Simulator) -> None:
         self.sim = sim
         self.sockets: set[Socket] = set()
+        self._closing: set[asyncio.Task[bool]] = set()
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """A websocket from its handshake to its end."""
         if self.sim.is_down:
             return reset(request)
         await self.sim.thaw()
+        rule = self.sim.faults.meets("WS", request.path, dict(request.query), closing=False)
+        if rule is not None:
+            return reset(request) if rule.way.way in ("reset", "late") else web.Response(status=rule.status or rule.way.status or 400)
         first = request.path.strip("/").partition("/")[0]
         socket = Socket(self.sim, request, first if first in (PUBLIC, MARKET, PRIVATE) else PUBLIC)
         socket.subscribe(_asked_for(request))
@@ -187,11 +191,15 @@ class Streams:
             and (socket.events is None or event in socket.events)
         ]  # fmt: skip
 
-    def cut(self, route: str = "*") -> int:
-        """Tear the sockets of a path; how many."""
+    def cut(self, route: str = "*", politely: bool = False) -> int:
+        """Tear the sockets of a path, or close them with a word; how many."""
         doomed = [socket for socket in self.sockets if route in ("*", socket.route)]
         for socket in doomed:
-            socket.cut()
+            if politely:
+                self._closing.add(task := asyncio.create_task(socket.ws.close(code=1001, message=b"24 hours")))
+                task.add_done_callback(self._closing.discard)
+            else:
+                socket.cut()
         return len(doomed)
 
     def shown(self) -> list[dict[str, Any]]:

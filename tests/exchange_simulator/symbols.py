@@ -60,7 +60,6 @@ class Symbol:
         self.tick = Decimal(self.filters["PRICE_FILTER"]["tickSize"])
         self.lot = Decimal(self.filters["LOT_SIZE"]["stepSize"])
         self.price_places, self.qty_places = places_of(self.tick), places_of(self.lot)
-        self.min_notional = Decimal(self.filters["MIN_NOTIONAL"]["notional"])
         self.instrument = self._instrument(maker_bps, taker_bps)
 
     def _instrument(self, maker_bps: float, taker_bps: float) -> Instrument:
@@ -68,7 +67,8 @@ class Symbol:
         ladder = tuple(Bracket(float(b["notionalFloor"]), float(b["maintMarginRatio"]) * 100, float(b["cum"])) for b in self.brackets)
         return Instrument(
             float(self.tick), float(self.lot), int(Decimal(size["minQty"]) / self.lot), int(Decimal(size["maxQty"]) / self.lot),
-            int(Decimal(market["maxQty"]) / self.lot), float(self.min_notional), maker_bps, taker_bps, 20.0, 0.4, ladder,
+            int(Decimal(market["maxQty"]) / self.lot), float(self.filters["MIN_NOTIONAL"]["notional"]), maker_bps, taker_bps, 20.0, 0.4,
+            ladder,
         )  # fmt: skip
 
     @property
@@ -79,6 +79,16 @@ class Symbol:
     def max_notional(self, leverage: int) -> int:
         """How large a position may be at this leverage, USDT."""
         return max((int(b["notionalCap"]) for b in self.brackets if b["initialLeverage"] >= leverage), default=0)
+
+    def set_filter(self, kind: str, **values: str) -> None:
+        """Publish and enforce another value. A tick or step may only become coarser: prices and quantities are counted in the first."""
+        for name, value in values.items():
+            base = {"tickSize": self.tick, "stepSize": self.lot}.get(name)
+            if base is not None and Decimal(value) % base:
+                raise ValueError(f"{name} {value} is no multiple of {base}")
+            if name not in self.filters[kind]:
+                raise KeyError(f"{kind} has no {name}")
+            self.filters[kind][name] = value
 
     def ticks(self, price: float | Decimal) -> int:
         """The nearest whole tick."""

@@ -32,6 +32,7 @@ class Pit:
         self.resting: dict[int, Order] = {}  # by ticket
         self.last = symbol.ticks(symbol.start_price)
         self.changed = {0: 0, 1: 0}  # when each leg last changed
+        self.thin: int | None = None  # lots that market orders still find, None = enough
         self.countdown = 0  # when its orders are cancelled, 0 = unarmed
 
     def held(self, leg: int) -> int:
@@ -69,7 +70,9 @@ class Venue:
         self.start, self.transfers = balance, 0.0
         self.hedge, self.multi_assets = True, False
         self.orders: dict[int, Order] = {}
+        self.named: dict[tuple[str, str], list[Order]] = {}  # (symbol, client id) -> its orders, oldest first
         self.algos: dict[int, Algo] = {}
+        self._waiting: dict[int, Algo] = {}  # those that are open
         self.executions: list[Execution] = []
         self.income: list[Income] = []
         self.ids = Ids()
@@ -121,14 +124,18 @@ class Venue:
         return [order for pit in pits for order in pit.resting.values()]
 
     def open_algos(self, symbol: str = "") -> list[Algo]:
-        return [algo for algo in self.algos.values() if algo.is_open and symbol in ("", algo.symbol.name)]
+        return [algo for algo in self._waiting.values() if symbol in ("", algo.symbol.name)]
 
     # --- orders -------------------------------------------------------------------------------------------------------
 
     def admit(self, order: Order) -> None:
         """Remember an order and tell that it is new."""
-        self.orders[order.order_id] = order
+        self._remember(order)
         self.emit(events.order_update(order, "NEW", order.time))
+
+    def _remember(self, order: Order) -> None:
+        self.orders[order.order_id] = order
+        self.named.setdefault((order.symbol.name, order.client_id), []).append(order)
 
     def rest(self, order: Order, lots: int) -> None:
         """Let an admitted limit order rest for what is left of it."""
@@ -147,8 +154,14 @@ class Venue:
         return best > 0 and side * (price - best) >= 0
 
     def take(self, order: Order) -> None:
-        """Fill an admitted order at the market, at once and whole."""
+        """Fill an admitted order at the market, at once: whole, or as far as a thin market goes, and then it expires."""
         pit, left = self.pits[order.symbol.name], order.qty - order.filled
+        if pit.thin is not None and order.type == "MARKET":
+            left = min(left, pit.thin)
+            pit.thin -= left
+            if left == 0:
+                self.end(order, "EXPIRED", MARKET_UNFILLED)
+                return
         order.ticket = self.ids.next("ticket")
         pit.resting[order.ticket] = order
         if order.closes:
@@ -157,6 +170,9 @@ class Venue:
         else:
             books = self._open_at_market(pit, order, left)
         self.publish(pit, books)
+        if order.is_open:
+            self.forget(pit, order)
+            self.end(order, "EXPIRED", MARKET_UNFILLED)
 
     def _open_at_market(self, pit: Pit, order: Order, lots: int) -> ledger.Books:
         """An opener that takes: alone in a book of its own it meets the best price, for a taker's fee."""
@@ -269,7 +285,7 @@ class Venue:
         now = self.clock()
         name = prefix + (str(self.ids.next("tran")) if prefix.endswith("-") else "")
         order = Order(pit.symbol, self.ids.next("order"), name, leg, side, "LIMIT", "IOC", price, qty, now, now)
-        self.orders[order.order_id] = order
+        self._remember(order)
         return order
 
     def _execute(self, pit: Pit, order: Order, leg: int, side: int, price: int, qty: int, fee: float, maker: bool) -> None:
@@ -319,4 +335,8 @@ class Venue:
     def algo_to(self, algo: Algo, status: str, reason: str = "") -> None:
         """A conditional order moves on, and the owner is told."""
         algo.status, algo.updated, algo.reason = status, self.clock(), reason
+        if algo.is_open:
+            self._waiting[algo.algo_id] = algo
+        else:
+            self._waiting.pop(algo.algo_id, None)
         self.emit(events.algo_update(algo, algo.updated))

@@ -187,3 +187,52 @@ def test_small_settings() -> None:
         assert (await client.get("/sapi/v1/account/apiRestrictions")).body["enableWithdrawals"] is False
 
     play(story)
+
+
+def test_a_thin_market_leaves_market_orders_unfilled() -> None:
+    async def story(sim: Simulator, client: Client) -> None:
+        await hold(client, qty="0.020")
+        user = await client.listen(sim.ws_url)
+        sim.thin("BTCUSDT", 0.008)
+        await client.market("LONG", "SELL", "0.020", newClientOrderId="c")
+        gone = (await user.next("ORDER_TRADE_UPDATE/EXPIRED"))["o"]
+        assert (gone["c"], gone["z"], gone["er"]) == ("c", "0.008", "9")
+        await client.market("LONG", "SELL", "0.012", newClientOrderId="d")
+        assert (await user.next("ORDER_TRADE_UPDATE/EXPIRED"))["o"]["z"] == "0.000"
+        sim.thin("BTCUSDT", None)
+        await client.market("LONG", "SELL", "0.012")
+        assert (await client.get("/fapi/v3/positionRisk")).body == []
+
+    play(story)
+
+
+def test_filters_change_at_run_time() -> None:
+    async def story(sim: Simulator, client: Client) -> None:
+        sim.set_filter("BTCUSDT", "PRICE_FILTER", tickSize="0.50")
+        sim.set_filter("BTCUSDT", "MIN_NOTIONAL", notional="200")
+        assert (await client.limit("LONG", "BUY", "49900.1", "0.010")).code == -4014
+        assert (await client.limit("LONG", "BUY", "49900.5", "0.004")).code == -4164
+        assert (await client.limit("LONG", "BUY", "49900.5", "0.005")).status == 200
+        info = (await client.public("/fapi/v1/exchangeInfo")).body["symbols"][0]
+        assert {"tickSize": "0.50"}.items() <= info["filters"][0].items()
+        with pytest.raises(ValueError, match="multiple"):
+            sim.set_filter("BTCUSDT", "PRICE_FILTER", tickSize="0.25")
+        with pytest.raises(KeyError):
+            sim.set_filter("BTCUSDT", "PRICE_FILTER", notional="1")
+
+    play(story)
+
+
+def test_somebody_cancels() -> None:
+    async def story(sim: Simulator, client: Client) -> None:
+        await hold(client)
+        await client.limit("LONG", "BUY", "49900.0", "0.010", "a")
+        await client.stop("LONG", "49000.0", "s")
+        user = await client.listen(sim.ws_url)
+        assert sim.foreign_cancel("BTCUSDT", "a")
+        assert sim.foreign_cancel("BTCUSDT", "s")
+        assert not sim.foreign_cancel("BTCUSDT", "a")
+        assert (await user.next())["o"]["x"] == "CANCELED"
+        assert (await user.next())["o"]["X"] == "CANCELED"
+
+    play(story)

@@ -260,3 +260,22 @@ def test_all_of_it_by_http() -> None:
         assert (await control({"do": "clear_faults"}))[0] == 200
 
     play(story)
+
+
+def test_handshakes_fail_and_sockets_are_closed_politely() -> None:
+    async def story(sim: Simulator, client: Client) -> None:
+        address = f"{sim.ws_url}/public/ws/btcusdt@bookTicker"
+        sim.faults.add("reset_not_executed", "WS /public/*", times=2)  # aiohttp tries a GET that was torn once more
+        with pytest.raises(aiohttp.ClientError):
+            await client.connect(address)
+        sim.faults.add("error", "WS /public/*", status=403)
+        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+            await client.connect(address)
+        assert refused.value.status == 403
+        book = await client.connect(address)
+        assert sim.cut("public", politely=True) == 1
+        assert await book.ended()
+        await sim.until(lambda: not sim.streams.sockets)
+        assert book.ws.close_code == 1001
+
+    play(story)
