@@ -16,7 +16,7 @@ from hedgegridd.model import Leg, Side
 def order_update(order: Order, kind: str, time: int, fill: Execution | None = None, expiry: int = 0) -> Json:
     """ORDER_TRADE_UPDATE: `kind` is NEW, TRADE, CANCELED, EXPIRED, AMENDMENT or CALCULATED; `expiry` is `er`."""
     sym = order.symbol
-    body = {
+    body: dict[str, Any] = {
         "s": sym.name, "c": order.client_id, "S": Side(order.side).name, "o": order.type, "f": order.tif, "q": sym.qty(order.qty),
         "p": sym.price(order.price), "ap": order.average_text(), "sp": sym.price(order.trigger), "x": kind, "X": order.status,
         "i": order.order_id, "l": sym.qty(fill.qty if fill else 0), "z": sym.qty(order.filled),
@@ -26,6 +26,8 @@ def order_update(order: Order, kind: str, time: int, fill: Execution | None = No
         "rp": money(fill.realized) if fill else "0", "pP": False, "si": 0, "ss": 0, "V": order.stp, "pm": "NONE",
         "gtd": order.good_till, "er": str(expiry),
     }  # fmt: skip
+    if kind == "AMENDMENT" and order.modify_id:
+        body["M"] = order.modify_id
     return {"e": "ORDER_TRADE_UPDATE", "T": time, "E": time, "o": body}
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from functools import partial
 
 from exchange_simulator import conditional, events
-from exchange_simulator.bars import Minute
+from exchange_simulator.bars import MINUTE, Minute
 from exchange_simulator.market import FUNDING_INTERVAL, Board, Print, Settlement
 from exchange_simulator.records import Income, Json
 from exchange_simulator.symbols import Symbol
@@ -107,7 +107,15 @@ class Floor:
         """A whole minute at once, closed; by default the one after the newest. Answers when it opened."""
         board, pit = self.boards[symbol], self.venue.pits[symbol]
         first, top, bottom, last = (board.symbol.ticks(price) for price in (opened, high, low, close))
-        minute = Minute(board.bars.vacant if time is None else time, first, top, bottom, last, board.symbol.lots(volume), 100)
+        minute = Minute(
+            max(board.bars.vacant, self.venue.clock() // MINUTE * MINUTE) if time is None else time,
+            first,
+            top,
+            bottom,
+            last,
+            board.symbol.lots(volume),
+            100,
+        )
         self.venue.move(pit, matching.bar_move(pit.terms, self.venue.clock(), first, bottom, top, minute.volume))
         for price in (low, high, close) if close >= opened else (high, low, close):
             at = board.symbol.ticks(price)

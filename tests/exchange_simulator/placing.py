@@ -120,6 +120,7 @@ def modify(venue: Venue, params: Params) -> Order:
         venue.cancel(order)
         return order
     _room_for(venue, pit, order, lots, price)
+    order.modify_id = params.text("modifyId")
     _amend(venue, pit, order, lots, price)
     return order
 

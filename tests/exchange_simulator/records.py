@@ -41,6 +41,7 @@ class Order:
     good_till: int = 0
     ticket: int = 0  #: in the kernel's book, 0 = does not rest
     stp: str = "EXPIRE_MAKER"
+    modify_id: str = ""  #: the client's name for the last change
     algo: Algo | None = None
 
     @property

@@ -192,6 +192,21 @@ def test_each_fault_as_the_library_sees_it(kind: str, error: type[Exception], co
     play(story)
 
 
+def test_a_cancel_that_was_torn_is_asked_again_by_itself() -> None:
+    """aiohttp repeats what it holds to be repeatable, PUT and DELETE too: the second answer is that of an order that is gone."""
+
+    async def story(sim: Simulator, client: Any, sockets: Any) -> None:
+        await client.futures_create_order(**LIMIT, price="49900.0", newClientOrderId="a")
+        sim.faults.add("reset_executed", "DELETE /fapi/v1/order")
+        with pytest.raises(BinanceAPIException) as refused:
+            await client.futures_cancel_order(symbol="BTCUSDT", origClientOrderId="a")
+        assert refused.value.code == -2011
+        assert [one.method for one in sim.requests].count("DELETE") == 2
+        assert [order.status for order in sim.venue.orders.values()] == ["CANCELED"]
+
+    play(story)
+
+
 def test_an_empty_answer_and_a_delay_are_no_errors_to_it() -> None:
     async def story(sim: Simulator, client: Any, sockets: Any) -> None:
         for kind in ("empty", "empty_executed"):

@@ -199,10 +199,10 @@ def test_an_order_is_modified() -> None:
         user = await client.listen(sim.ws_url)
         await client.limit("LONG", "BUY", "49900.0", "0.010", "a")
         said = {"symbol": "BTCUSDT", "origClientOrderId": "a", "side": "BUY"}
-        reply = await client.put(ORDER, **said, price="49800.0", quantity="0.012")
-        assert (reply.body["price"], reply.body["origQty"]) == ("49800.00", "0.012")
+        reply = await client.put(ORDER, **said, price="49800.0", quantity="0.012", modifyId="7")
+        assert (reply.body["price"], reply.body["origQty"], reply.body["modifyId"]) == ("49800.00", "0.012", "7")
         told = (await user.next("ORDER_TRADE_UPDATE/AMENDMENT"))["o"]
-        assert (told["p"], told["q"], told["X"]) == ("49800.00", "0.012", "NEW")
+        assert (told["p"], told["q"], told["X"], told["M"]) == ("49800.00", "0.012", "NEW", "7")
         assert (await client.put(ORDER, **said, price="49800.0", quantity="0.012")).code == -5027
         assert (await client.put(ORDER, **said, price="49800.05", quantity="0.012")).code == -4014
         sim.price("BTCUSDT", 49_799.0, qty=0.005)
@@ -305,3 +305,16 @@ def test_two_hundred_orders_and_no_more() -> None:
         assert reply.code == -2025
 
     play(story, symbols={"DOGEUSDT": 0.2})
+
+
+def test_an_order_is_good_till_its_date() -> None:
+    async def story(sim: Simulator, client: Client) -> None:
+        until = sim.now() + 601_000
+        reply = await client.limit("LONG", "BUY", "49900.0", "0.010", timeInForce="GTD", goodTillDate=until)
+        assert reply.body["goodTillDate"] == until
+        user = await client.listen(sim.ws_url)
+        sim.clock_offset_ms += 602_000
+        gone = (await user.next("ORDER_TRADE_UPDATE/EXPIRED"))["o"]
+        assert (gone["gtd"], gone["z"]) == (until, "0.000")
+
+    play(story)
