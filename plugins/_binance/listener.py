@@ -181,18 +181,20 @@ class Listener:
         elif event.state == "FINISHED" and event.executed:
             self.spawn(self._make_sure(name, event.symbol))
         elif event.state in (*ENDED, "FINISHED") and name not in self.told.replaced:
-            self.told.cancelled(name, time, f"{event.state.lower()}: {event.why}" if event.why else event.state.lower())
+            how = "cancelled" if event.state == "CANCELED" else event.state.lower()
+            self.told.cancelled(name, time, f"{how}: {event.why}" if event.why else how)
 
     async def _make_sure(self, name: str, symbol: str) -> None:
         """A stop is done: what it executed comes by its own event, and is read where it does not."""
         await asyncio.sleep(CHECK_S)
-        if name in self.told.live:
-            try:
-                await self.account.trades(symbol, True)
-            except (Fault, *MALFORMED):
-                self.account.ask(missed=True)
-                return
-            self.told.cancelled(name, 0, "stop filled")
+        if name in self.told.over:
+            return
+        try:
+            await self.account.trades(symbol, True)
+        except (Fault, *MALFORMED):
+            self.account.ask(missed=True)
+            return
+        self.told.cancelled(name, 0, "stop filled")
 
     # --- account ------------------------------------------------------------------------------------------------------
 

@@ -53,7 +53,7 @@ class Stops:
                     self.told.unsure(order.client_id, str(fault))
                 return
             if row is not None:
-                self.told.cancelled(order.client_id, whole(row.get("updateTime")), "cancelled", again=True)
+                self.told.cancelled(order.client_id, whole(row.get("updateTime")), "cancelled")
             else:
                 await self._look_up(order)
 
