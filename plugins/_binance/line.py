@@ -71,7 +71,7 @@ class Line:
             if len(rows) < limit or not page:
                 break
             end = page[0].time - interval_ms - 1
-        self._last_bar[symbol] = found[-1].time if found else 0
+        self._last_bar[symbol] = max(self._last_bar.get(symbol, 0), found[-1].time if found else 0)
         return found[-bars:]
 
     # --- running ------------------------------------------------------------------------------------------------------
@@ -155,10 +155,12 @@ class Line:
         return Health(connected, streams, self.wire.clock.offset_ms(), self.wire.budget.fullest_pct(self.wire.clock.now()))
 
     def _streams(self) -> Iterator[tuple[str, bool, int | None]]:
-        """A market stream is up when it has spoken; the user stream, on which nothing may be due, when it answers."""
+        """The market stream is up when it has spoken since it was opened, the public one, where prices may rest, when it ever has, and
+        the user stream, on which nothing may be due, when it answers."""
         if self.feed is not None:
-            for stream in (self.feed.market, self.feed.public):
-                yield stream.name, stream.healthy, stream.age_ms
+            market, public = self.feed.market, self.feed.public
+            yield market.name, market.healthy, market.age_ms
+            yield public.name, public.connected and public.spoke is not None, public.age_ms
         if self.listener is not None:
             stream = self.listener.stream
             yield stream.name, stream.connected, stream.alive_ms

@@ -37,6 +37,7 @@ class Listener:
         self.wire, self.told, self.inquiry, self.account, self.instruments, self.spawn = wire, told, inquiry, account, instruments, spawn
         self.passed_over = 0
         self._claimed: dict[tuple[str, int], int] = {}  # what ACCOUNT_UPDATE said a leg holds, until it was compared
+        self._told_deaf = False
         self._waiting: dict[str, list[OrderTold]] = {}  # order id -> its events, while it is not known whose it is
         self._acts = {
             "ORDER_TRADE_UPDATE": self._on_order,
@@ -66,10 +67,14 @@ class Listener:
 
     def _up(self) -> None:
         self.account.hears_since = self.wire.clock.now()
+        self._told_deaf = False
         self.account.heard.set()
         self.account.ask(missed=True)
 
     def _down(self, why: str) -> None:
+        if self._told_deaf:  # still
+            return
+        self._told_deaf = True
         self.told.emit(Trouble(self.wire.clock.now(), "deaf", f"user stream: {why}"))
 
     async def _keep_key(self) -> None:

@@ -1,4 +1,4 @@
-"""The plugin on the simulator of the exchange, over real sockets, and a log of what it told. One law: a test waits for facts, not for time."""
+"""The plugin on the simulator of the exchange, over real sockets, and what it told. One law: a test waits for facts, not for time."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from exchange_simulator import Simulator
+
 from hedgegridd.heart.orders import client_id
 from hedgegridd.hookspecs import Terms
 from hedgegridd.model import Leg, Order, Role, entry_side

@@ -6,11 +6,9 @@ import asyncio
 import time
 
 import pytest
+from plugins.binance.harness import BTC, CLOSE, ENTRY, PROFIT, STOP, L, S, run, running
 
-pytest.importorskip("exchange_simulator")
-
-from hedgegridd.model import BOTH, Accepted, Cancelled, Fill, FundingPaid, Rejected, Report, Transfer, Trouble  # noqa: E402
-from plugins.binance.harness import BTC, CLOSE, ENTRY, PROFIT, STOP, L, S, run, running  # noqa: E402
+from hedgegridd.model import BOTH, Accepted, Cancelled, Fill, FundingPaid, Rejected, Report, Transfer, Trouble
 
 
 def test_a_report_has_both_legs_the_wallet_and_every_order() -> None:
@@ -123,10 +121,10 @@ def test_what_became_of_a_doubted_order(fate: str) -> None:
             it.sim.faults.event("drop", "*", times=-1)
             if "filled" in fate:
                 it.sim.price(BTC, 44_000.0)
-            elif "cancelled" in fate:
-                it.sim.venue.cancel_all(BTC) if "stop" not in fate else None
-                if "stop" in fate:
-                    it.sim.manual(BTC, "LONG", -0.004)
+            elif fate == "cancelled":
+                it.sim.venue.cancel(it.sim.venue.open_orders(BTC)[0])
+            elif fate == "stop cancelled":
+                it.sim.manual(BTC, "LONG", -0.004)
             report = await it.report(order)
             names = [one.client_id for one in report.orders]
             told = it.log.told(order)

@@ -6,11 +6,9 @@ import asyncio
 from typing import Any
 
 import pytest
+from plugins.binance.harness import BTC, CLOSE, ENTRY, PROFIT, STOP, L, S, run, running
 
-pytest.importorskip("exchange_simulator")
-
-from hedgegridd.model import Accepted, Amended, Cancelled, Fill, Rejected, Report, Trouble, Unsure  # noqa: E402
-from plugins.binance.harness import BTC, CLOSE, ENTRY, PROFIT, STOP, L, S, run, running  # noqa: E402
+from hedgegridd.model import Accepted, Amended, Cancelled, Fill, Rejected, Report, Trouble, Unsure
 
 POST, BATCH = "POST /fapi/v1/order", "POST /fapi/v1/batchOrders"
 
@@ -18,7 +16,9 @@ POST, BATCH = "POST /fapi/v1/order", "POST /fapi/v1/batchOrders"
 def test_forty_rungs_leave_in_eight_batches() -> None:
     async def test() -> None:
         async with running() as it:
-            orders = [it.order(L, ENTRY, 499_000 - 100 * step) for step in range(20)] + [it.order(S, ENTRY, 501_000 + 100 * step) for step in range(20)]
+            orders = [it.order(L, ENTRY, 499_000 - 100 * step) for step in range(20)] + [
+                it.order(S, ENTRY, 501_000 + 100 * step) for step in range(20)
+            ]
             it.exchange.place(orders)
             await it.log.until(lambda: len(it.log.of(Accepted)) == 40)
             assert len(it.asked(BATCH)) == 8 and not it.asked(POST)
@@ -37,7 +37,9 @@ def test_a_close_leaves_before_an_opener() -> None:
         async with running() as it:
             await it.hold(L, 4)
             start = len(it.sim.requests)
-            it.exchange.place([it.order(S, ENTRY, 510_000), it.order(L, PROFIT, 520_000, 4), it.order(L, STOP, 450_000, 4), it.order(L, CLOSE, 0, 1)])
+            it.exchange.place(
+                [it.order(S, ENTRY, 510_000), it.order(L, PROFIT, 520_000, 4), it.order(L, STOP, 450_000, 4), it.order(L, CLOSE, 0, 1)]
+            )
             await it.log.until(lambda: len([seen for seen in it.sim.requests[start:] if seen.method == "POST"]) == 4)
             sent = [seen.params.get("type") for seen in it.sim.requests[start:] if seen.method == "POST"]
             assert sent == ["MARKET", "STOP_MARKET", "LIMIT", "LIMIT"]

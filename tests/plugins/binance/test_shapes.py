@@ -23,7 +23,9 @@ SHARED = Path(os.environ.get("HEDGEGRIDD_SHARED", Path(__file__).resolve().paren
 PAYLOADS = SHARED / "data" / "payloads"
 BTC = scale("BTCUSDT", Decimal("0.1"), Decimal("0.001"))
 ANY = scale("ANY", Decimal("0.00000001"), Decimal("0.00000001"))
-SIZES = st.sampled_from(["100", "10", "1", "0.5", "0.1", "0.05", "0.01", "0.001", "0.0001", "0.00001", "0.000001", "0.0000001", "0.00000001"])
+SIZES = st.sampled_from(
+    ["100", "10", "1", "0.5", "0.1", "0.05", "0.01", "0.001", "0.0001", "0.00001", "0.000001", "0.0000001", "0.00000001"]
+)
 UNITS = st.integers(0, 10**11)
 
 
@@ -79,7 +81,9 @@ def test_our_ids_are_read_as_the_daemon_reads_them(leg: Leg, role: Role, price: 
     assert shapes.is_bridge(bridge) and not shapes.is_bridge(name)
 
 
-@pytest.mark.parametrize("name", ["", "hg-", "hg-X-LE-1", "hg-X-QE-1-1", "hg-X-LQ-1-1", "hg-X-LE-x-1", "web_abc", "autoclose-1", "xhg-X-LE-1-1"])
+@pytest.mark.parametrize(
+    "name", ["", "hg-", "hg-X-LE-1", "hg-X-QE-1-1", "hg-X-LQ-1-1", "hg-X-LE-x-1", "web_abc", "autoclose-1", "xhg-X-LE-1-1"]
+)
 def test_foreign_ids_are_not_ours(name: str) -> None:
     assert shapes.named(name) is None
 
@@ -116,7 +120,8 @@ def test_a_close_is_a_market_order() -> None:
 def test_a_stop_closes_the_position_at_the_mark() -> None:
     sent = shapes.stop_params(order(Role.STOP), BTC)
     assert sent == {"algoType": "CONDITIONAL", "symbol": "BTCUSDT", "side": "SELL", "positionSide": "LONG", "type": "STOP_MARKET",
-                    "triggerPrice": "50000", "workingType": "MARK_PRICE", "closePosition": "true", "clientAlgoId": order(Role.STOP).client_id}  # fmt: skip
+                    "triggerPrice": "50000", "workingType": "MARK_PRICE", "closePosition": "true",
+                    "clientAlgoId": order(Role.STOP).client_id}  # fmt: skip
     bridge = shapes.bridge_params(order(Role.STOP), BTC, 9)
     assert bridge["quantity"] == "0.009" and "closePosition" not in bridge and shapes.is_bridge(bridge["clientAlgoId"])
 

@@ -6,12 +6,10 @@ import asyncio
 from typing import Any
 
 import pytest
+from plugins.binance.harness import BTC, CLOSE, STOP, L, Running, S, run, running
 
-pytest.importorskip("exchange_simulator")
-
-from hedgegridd.model import Accepted, Cancelled, Fill, Rejected, Trouble  # noqa: E402
-from plugins._binance.shapes import is_bridge  # noqa: E402
-from plugins.binance.harness import BTC, CLOSE, STOP, L, Running, S, run, running  # noqa: E402
+from hedgegridd.model import Accepted, Cancelled, Fill, Rejected, Trouble
+from plugins._binance.shapes import is_bridge
 
 PLACE, REMOVE = "POST /fapi/v1/algoOrder", "DELETE /fapi/v1/algoOrder"
 
