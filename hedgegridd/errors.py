@@ -76,7 +76,9 @@ class FeedError(HedgegriddError):
 
 
 class ExchangeError(HedgegriddError):
-    """The exchange refused, or its answer could not be had."""
+    """The exchange refused, or its answer could not be had. `permanent`: asking again changes nothing (a key, a symbol)."""
+
+    permanent = False
 
 
 class Refused(HedgegriddError):

@@ -253,6 +253,9 @@ class NetworkExchange(Exchange, Protocol):
     def countdown(self, symbols: Sequence[str], ms: int) -> None:
         """The exchange cancels these symbols' orders when nothing like this is heard for `ms`; 0 = no more."""
 
+    async def closed(self) -> None:
+        """After `stop`: returns once what was asked last (a countdown taken off) is answered and the sockets are gone, within 2 s."""
+
     def health(self) -> Health:
         """How the line is; asked for `status`, answered from memory."""
 

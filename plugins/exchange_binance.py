@@ -91,7 +91,11 @@ class BinanceExchange:
         """Let go of the sockets; orders stay as they are."""
         if self._line is not None:
             self._line.stop()
-            self._line = None
+
+    async def closed(self) -> None:
+        if self._line is not None:
+            line, self._line = self._line, None
+            await line.closed()
 
     # --- the line -----------------------------------------------------------------------------------------------------
 

@@ -279,6 +279,9 @@ class Daemon:
         self.exchange.stop()
         if self.source is not None:
             self.source.stop()
+        for one in {self.exchange, self.source}:
+            if hasattr(one, "closed"):
+                await one.closed()
         await self._loop.run_in_executor(self._disk, self._last_words)
         self._disk.shutdown()
         self._spool.shutdown()

@@ -37,7 +37,7 @@ from hedgegridd.live.pluginfolder import PluginFolder
 from hedgegridd.live.pulse import Pulse
 from hedgegridd.live.reload import reload
 from hedgegridd.live.services import Services
-from hedgegridd.live.survey import Surveyed, as_kept, learn, live_feed, survey, table
+from hedgegridd.live.survey import Surveyed, as_funded, as_kept, learn, live_feed, survey, table
 from hedgegridd.model import KillFile, Mode, PluginChanged, Severity, Started
 from hedgegridd.plugins import Registry, equip, foreign_folders
 from hedgegridd.progress import Progress
@@ -183,6 +183,7 @@ async def _on_a_market(config: Config, registry: Registry, options: Options, env
             await learn(feed, surveyed, engine)
         except BaseException:
             surveyed.source.stop()
+            await surveyed.source.closed()
             raise
         return await _run(config, registry, options, env, state, journal, recovered, engine, feed, surveyed.source, doubt)
 
@@ -197,7 +198,7 @@ def _judge(surveyed: Surveyed, registry: Registry, engine: Engine, options: Opti
     """May this start? Raises ConfigError where not; but legs that are held are watched, with the kill switch at halt: the reason."""
     problems = [Problem(f"preflight: {fact.name}", fact.found, fact.wanted, fact.advice) for fact in surveyed.wrong]
     try:
-        refuse(surveyed.config, registry, confirm_live=options.confirm_live)
+        refuse(as_funded(surveyed), registry, confirm_live=options.confirm_live)
     except ConfigError as error:
         problems += error.problems
     if not problems:

@@ -54,8 +54,9 @@ async def survey(config: Config, registry: Registry, look: bool) -> Surveyed:
         facts = await _patiently(lambda: source.preflight(instruments, terms, settings)) if look else []
     except BaseException:
         source.stop()
+        await source.closed()
         raise
-    return Surveyed(filled, source, [*facts, *_enough(filled, facts)])
+    return Surveyed(filled, source, facts)
 
 
 def terms_of(config: Config) -> dict[str, Terms]:
@@ -72,15 +73,13 @@ async def _price(source: Any, config: Config, symbol: str, instrument: Instrumen
     return bars[-1].close * instrument.tick_size if bars else None
 
 
-def _enough(config: Config, facts: list[Fact]) -> list[Fact]:
-    """The account must have what its limits are reckoned with."""
-    wanted, found = config.limits.equity_usdt, next((fact.found for fact in facts if fact.name == "balance"), None)
-    if wanted is None or found is None:
-        return []
-    ok = float(found) >= wanted
-    return [
-        Fact("equity", ok, f"{float(found):,.2f} USDT", f"limits.equity_usdt = {wanted:,.2f} USDT or more", "lower the limit or pay in")
-    ]
+def as_funded(surveyed: Surveyed) -> Config:
+    """The configuration as it must fit the account: its limits reckoned with what is there, where that is less than was written."""
+    config, found = surveyed.config, next((float(fact.found) for fact in surveyed.facts if fact.name == "balance"), None)
+    written = config.limits.equity_usdt
+    if found is None or written is None or found >= written:
+        return config
+    return replace(config, limits=replace(config.limits, equity_usdt=max(found, 0.01)))
 
 
 async def _patiently(ask: Callable[[], Awaitable[T]]) -> T:
@@ -91,6 +90,8 @@ async def _patiently(ask: Callable[[], Awaitable[T]]) -> T:
         try:
             return await ask()
         except ExchangeError as error:
+            if error.permanent:
+                raise ConfigError([Problem("preflight: exchange", None, "an account and symbols that may be used", str(error))]) from error
             if loop.time() + wait > end:
                 raise
             log.event("WARNING", f"the exchange does not answer, asked again: {error}")
@@ -190,4 +191,5 @@ async def preflight(config: Config, registry: Registry) -> list[Fact]:
     """`hedgegridd preflight`: the facts alone; nothing is started."""
     surveyed = await survey(config, registry, look=True)
     surveyed.source.stop()
+    await surveyed.source.closed()
     return surveyed.facts

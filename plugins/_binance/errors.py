@@ -159,6 +159,12 @@ def banned_until(text: str) -> int:
     return int(found[1]) if found else 0
 
 
+class Misfit(ExchangeError):
+    """What is asked for is not there, however often one asks."""
+
+    permanent = True
+
+
 class Fault(ExchangeError):
     """A request that did not end in an answer to use. `code` is the exchange's, or one of our own where it gave none."""
 
@@ -170,6 +176,11 @@ class Fault(ExchangeError):
     @property
     def act(self) -> Act:
         return self.meaning.act
+
+    @property
+    def permanent(self) -> bool:  # type: ignore[override]
+        """Keys that are refused, or a request that is wrong in itself."""
+        return self.meaning.trouble == "halt"
 
 
 def fault_in(status: int, row: Any, retry_after_ms: int = 0) -> Fault | None:

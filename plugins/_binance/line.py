@@ -29,6 +29,7 @@ from .watch import Watch
 from .wire import Wire
 
 SYNC_S, WARM_S, RETRY_S, FLATTEN_MS, PAGE = 60.0, 25.0, 5.0, 30_000, 1000
+LAST_WORDS_S = 1.0
 
 
 class Line:
@@ -46,8 +47,9 @@ class Line:
         self._told: Told | None = None
         self._last_bar: dict[str, int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._words: set[asyncio.Task[None]] = set()  # what is said for the time after us, and is let finish
         self._stopped = False
-        self._spawn(self._keep())
+        self._open = self._task(self._keep())
 
     # --- before the start ---------------------------------------------------------------------------------------------
 
@@ -118,7 +120,9 @@ class Line:
 
     def countdown(self, symbols: Sequence[str], ms: int) -> None:
         for symbol in symbols:
-            self._spawn(self._count_down(symbol, ms))
+            task = self._task(self._count_down(symbol, ms))
+            self._words.add(task)
+            task.add_done_callback(self._words.discard)
 
     @staticmethod
     def _trading(part: Any) -> Any:
@@ -214,8 +218,16 @@ class Line:
 
     def stop(self) -> None:
         self._stopped = True
-        for task in list(self._tasks):
+        for task in self._tasks - self._words - {self._open}:
             task.cancel()
+
+    async def closed(self) -> None:
+        """Until the last words are said and the sockets are gone."""
+        tasks = set(self._tasks) - {self._open}
+        if tasks:
+            await asyncio.wait(tasks, timeout=LAST_WORDS_S)
+        self._open.cancel()
+        await asyncio.wait({self._open}, timeout=LAST_WORDS_S)
 
 
 def _root(error: BaseException | None) -> str:

@@ -12,12 +12,11 @@ from decimal import Decimal
 from functools import partial
 from typing import Any
 
-from hedgegridd.errors import ExchangeError
 from hedgegridd.hookspecs import Fact, Terms
 from hedgegridd.model import Bracket, Instrument
 
 from . import wire as door
-from .errors import Act, Fault
+from .errors import Act, Fault, Misfit
 from .market import MALFORMED
 from .probe import Probe
 from .shapes import OURS, Row, Scale, algo_of, held_of, number, order_of, scale, usdt_of
@@ -46,7 +45,11 @@ class Survey:
             fees = (term.maker_bps, term.taker_bps)
             brackets: tuple[Bracket, ...] = ()
             if trading:
-                fees, brackets = await asyncio.gather(self._fees(symbol), self._brackets(symbol))
+                try:
+                    fees, brackets = await asyncio.gather(self._fees(symbol), self._brackets(symbol))
+                except Fault as fault:
+                    if not fault.permanent:
+                        raise  # a key that is refused is told by the preflight
             found[symbol] = instrument_of(self._row(symbol), term, fees, brackets)
         return found
 
@@ -66,10 +69,16 @@ class Survey:
     def _row(self, symbol: str) -> Row:
         row = self._rows.get(symbol)
         if row is None:
-            raise ExchangeError(f"{symbol} is not known to the exchange")
-        if row.get("status") != "TRADING" or row.get("marginAsset", "USDT") != "USDT":
-            raise ExchangeError(f"{symbol} does not trade: status {row.get('status')}, margin in {row.get('marginAsset')}")
+            raise Misfit(f"{symbol} is not known to the exchange")
+        if row.get("marginAsset", "USDT") != "USDT":
+            raise Misfit(f"{symbol} has its margin in {row.get('marginAsset')}, expected USDT")
         return row
+
+    async def _status(self, symbol: str) -> Fact:
+        """A symbol that does not trade may still be held, and must then be looked after: no reason not to start with it."""
+        status = str(self._row(symbol).get("status"))
+        ok = status == "TRADING"
+        return Fact("", ok, status, "TRADING", "" if ok else "Leave it out until it trades again.")
 
     async def _fees(self, symbol: str) -> tuple[float, float]:
         row = await self.wire.ask(door.COMMISSION, {"symbol": symbol})
@@ -92,6 +101,7 @@ class Survey:
         looks: list[tuple[str, Look]] = [("position mode", self._mode), ("multi-asset mode", self._assets)]
         for symbol, term in terms.items():
             looks += [
+                (f"symbol {symbol}", partial(self._status, symbol)),
                 (f"leverage {symbol}", partial(self._leverage, symbol, term)),
                 (f"margin type {symbol}", partial(self._margin, symbol, term)),
             ]
