@@ -386,6 +386,11 @@ class Engine:
             self.out.append(Cancel(tuple(leaving)))
 
     @property
+    def over_network(self) -> bool:
+        """Does an order take a way, and a report several requests?"""
+        return self.truth.network
+
+    @property
     def hasty(self) -> bool:
         """Is something under way that time alone moves on?"""
         return bool(self.gate.patient or self.truth.hasty() or self.active())
@@ -471,6 +476,9 @@ class Engine:
             self.start_flatten(self.everything(), self.kill.reason, kill=True)  # a fill came after flat, or while nobody looked
         for flatten in self.active():
             flatten.advance(self.desks, self, self.now)
+            if flatten.proven(self.now):
+                self.flat(flatten)
+                continue
             if flatten.failed and flatten.ticket:
                 self.out.append(Reply(flatten.ticket, flatten.result()))
                 flatten.ticket = 0

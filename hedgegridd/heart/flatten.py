@@ -1,8 +1,9 @@
 """Flatten: from a decision to a verified flat account. One law: flat is what the exchange reports, never what was sent.
 
 Openers and take-profits are cancelled and every leg is closed in the same breath; stops are withdrawn last; then the exchange
-is asked, and only its zero ends it. A late fill is closed again. Past its deadline it is `failed`, says so again and again,
-and goes on trying. It calls no strategy and waits for no disk.
+is asked, and only its zero ends it. Over a network it is asked as the closes leave, so that its answer comes with theirs; stops, which
+die with their position there, are not withdrawn before it shows them. A late fill is closed again. Past its deadline it is `failed`,
+says so again and again, and goes on trying. It calls no strategy and waits for no disk.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ class Hands(Protocol):
     def close(self, desk: Desk, leg: int, qty: int) -> Order: ...
     def cancel(self, desk: Desk, orders: list[Order]) -> None: ...
     def ask_report(self) -> None: ...
+    @property
+    def over_network(self) -> bool: ...
 
 
 @dataclass(slots=True)
@@ -49,6 +52,9 @@ class Flatten:
     pages: int = 0
     failed: bool = False
     done_at: int = 0
+    acted_at: int = 0  # when the last order or cancel left
+    zero_since: int = 0  # when the last report that shows nothing held and nothing ordered was begun
+    shows_stops: bool = False  # a report shows stops of ours on legs that are closed
 
     def covers(self, symbol: str, leg: int) -> bool:
         """Is this leg being flattened?"""
@@ -60,21 +66,27 @@ class Flatten:
             return
         pairs = [(desks[symbol], leg) for symbol, leg in self.scope if symbol in desks]
         for desk, leg in pairs:
-            self._cancel(desk, leg, hands, Role.ENTRY, Role.TAKE_PROFIT)
+            self._cancel(desk, leg, hands, now, Role.ENTRY, Role.TAKE_PROFIT)
             self._close(desk, leg, hands, now)
         if any(desk.held(leg) or desk.orders.of(leg, Role.ENTRY, Role.TAKE_PROFIT, Role.CLOSE) for desk, leg in pairs):
             working = any(desk.orders.of(leg, Role.ENTRY, Role.TAKE_PROFIT) for desk, leg in pairs)
             self.phase, self.asked_at = "cancelling" if working else "closing", 0
+        elif hands.over_network:
+            self._verify_early(pairs, hands, now)
         else:
             for desk, leg in pairs:
-                self._cancel(desk, leg, hands, Role.STOP)
+                self._cancel(desk, leg, hands, now, Role.STOP)
             self._verify(pairs, hands, now)
+        if hands.over_network and self.acted_at == now and self.asked_at != now:
+            self.asked_at = now
+            hands.ask_report()
         self.failed = self.failed or now - self.started >= self.deadline_ms
 
-    def _cancel(self, desk: Desk, leg: int, hands: Hands, *roles: int) -> None:
+    def _cancel(self, desk: Desk, leg: int, hands: Hands, now: int, *roles: int) -> None:
         doomed = [order for order in desk.orders.of(leg, *roles) if order.client_id not in desk.orders.ending]
         if doomed:
             self.cancelled += len(doomed)
+            self.acted_at = now
             hands.cancel(desk, doomed)
 
     def _close(self, desk: Desk, leg: int, hands: Hands, now: int) -> None:
@@ -83,6 +95,7 @@ class Flatten:
         if rest <= 0 or now < self.retry_at:
             return
         most = min(desk.instrument.market_max_qty, self._tranche(desk, leg))
+        self.acted_at = now
         while rest > 0:
             piece = min(rest, most)
             order = hands.close(desk, leg, piece)
@@ -103,6 +116,17 @@ class Flatten:
             self.asked_at = now or 1
             hands.ask_report()
 
+    def _verify_early(self, pairs: list[tuple[Desk, int]], hands: Hands, now: int) -> None:
+        """Everything is closed by what we heard; is it by what the exchange shows? Stops that outlive their position are withdrawn."""
+        if self.shows_stops or (now - self.acted_at >= RETRY_MS and self.zero_since < self.acted_at):
+            for desk, leg in pairs:
+                self._cancel(desk, leg, hands, now, Role.STOP)
+            self.shows_stops = False
+        self.phase = "verifying"
+        if now - self.asked_at >= RETRY_MAX_MS:
+            self.asked_at = now
+            hands.ask_report()
+
     def refused(self, now: int) -> None:
         """A close was refused: wait a little before the next, the exchange's picture is asked for meanwhile."""
         self.retry_at = now + self.retry_ms
@@ -110,7 +134,9 @@ class Flatten:
 
     def judge(self, report: Report, now: int) -> bool:
         """Flat? Only a report asked for after the last act counts, and only zero legs with no own order."""
-        if self.phase != "verifying" or not self.asked_at or (report.since and report.since < self.asked_at):
+        if report.since:
+            return self._judge_early(report, now)
+        if self.phase != "verifying" or not self.asked_at:
             return False
         held = any(leg.qty and self.covers(leg.symbol, leg.leg) for leg in report.held)
         own = any(parse(order.client_id) and self.covers(order.symbol, order.leg) for order in report.orders)
@@ -120,10 +146,28 @@ class Flatten:
         self.phase, self.done_at = "flat", now
         return True
 
+    def _judge_early(self, report: Report, now: int) -> bool:
+        """Over a network: a report begun after the last act, on books that are closed already; one that came before them is kept."""
+        if self.phase == "flat" or report.since < self.acted_at:
+            return False
+        held = any(leg.qty and self.covers(leg.symbol, leg.leg) for leg in report.held)
+        own = [order for order in report.orders if parse(order.client_id) and self.covers(order.symbol, order.leg)]
+        self.shows_stops = not held and any(order.role == Role.STOP for order in own)
+        self.zero_since = report.since if not held and not own else 0
+        return self.proven(now)
+
+    def proven(self, now: int) -> bool:
+        """Are our books closed, and does a report begun after the last act show nothing? Then it is flat."""
+        if self.phase != "verifying" or not self.zero_since or self.zero_since < self.acted_at:
+            return False
+        self.phase, self.done_at = "flat", now
+        return True
+
     def resume(self, now: int) -> None:
         """A new life takes it up: nobody waits for the old one's replies any more, and the deadline begins anew."""
         self.ticket = 0
         self.started, self.failed, self.asked_at, self.retry_at, self.retry_ms = now, False, 0, 0, RETRY_MS
+        self.acted_at, self.zero_since, self.shows_stops = now, 0, False
 
     def page_due(self, now: int) -> bool:
         """Failed, and nobody was told for a minute."""

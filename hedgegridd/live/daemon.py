@@ -69,6 +69,9 @@ TICK_SECONDS = 0.25  # how often the kill switch file, the socket and the watchd
 TIMER_SECONDS = 1.0
 TURN_SECONDS = 0.002  # the longest the loop works without letting the control socket breathe
 MARKET = frozenset({Bar, Quote, Trade, Mark, Funding, Gap})
+FIRST = frozenset(
+    {Place, Cancel, Amend, Countdown}
+)  # on their way before anything is written: what opens has its record on the disk by then
 BACKLOG = 100_000  # records kept in memory while the disk refuses them
 
 
@@ -437,8 +440,13 @@ class Daemon:
         if event.time < self.engine.now:
             event = event._replace(time=self.engine.now)
         self._record(self.journal.input, event)
-        for effect in self.engine.handle(event):
-            _PERFORM[type(effect)](self, effect)
+        effects = self.engine.handle(event)
+        for effect in effects:
+            if type(effect) in FIRST:
+                _PERFORM[type(effect)](self, effect)
+        for effect in effects:
+            if type(effect) not in FIRST:
+                _PERFORM[type(effect)](self, effect)
 
     def _is_ready(self) -> None:
         self.ready = True

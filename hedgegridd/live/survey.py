@@ -24,6 +24,7 @@ from hedgegridd.model import Instrument, Mode
 from hedgegridd.plugins import Registry
 from hedgegridd.schema import BracketTable, Config, FiltersTable
 
+SPARES = "spares stops"  # what the fact `countdown` finds where stops outlive it
 PATIENCE_SECONDS = 60.0  # an exchange that does not answer for so long: the service manager starts us again
 FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 0.1, 1.0
 T = TypeVar("T")
@@ -56,7 +57,7 @@ async def survey(config: Config, registry: Registry, look: bool) -> Surveyed:
         source.stop()
         await source.closed()
         raise
-    return Surveyed(filled, source, facts)
+    return Surveyed(as_probed(filled, facts), source, facts)
 
 
 def terms_of(config: Config) -> dict[str, Terms]:
@@ -71,6 +72,15 @@ async def _price(source: Any, config: Config, symbol: str, instrument: Instrumen
     """Where the market is: what the filled grid is reckoned at."""
     bars = await _patiently(lambda: source.history(symbol, interval_ms(config.feed.interval), 1))
     return bars[-1].close * instrument.tick_size if bars else None
+
+
+def as_probed(config: Config, facts: list[Fact]) -> Config:
+    """Where the exchange's countdown would take our stops with it, it stays off: a leg without a stop is worse than an order too many."""
+    found = next((fact.found for fact in facts if fact.name == "countdown"), "")
+    if found in ("", SPARES) or config.exchange_countdown.enabled is False:
+        return config
+    log.event("WARNING", f"the exchange's countdown {found}: it stays off, and nothing there withdraws our openers should this machine die")
+    return replace(config, exchange_countdown=replace(config.exchange_countdown, enabled=False))
 
 
 def as_funded(surveyed: Surveyed) -> Config:

@@ -23,6 +23,7 @@ from .wire import Wire
 
 PAGE, OVERLAP_MS, LATE_MS, DEEP_S, SOON_S = 1000, 60_000, 3_000, 60.0, 2.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S, FIRST_WAIT_S = 0.25, 5.0, 1.0
+BEHIND_S = 0.01  # what is read of a flatten is read a breath behind its closes
 CHEAPER_AT_ONCE = 40  # symbols from which one list of everything weighs less
 IN_FILLS = ("REALIZED_PNL", "COMMISSION")
 MOVED = ("TRANSFER", "INTERNAL_TRANSFER", "CROSS_COLLATERAL_TRANSFER", "WELCOME_BONUS", "COIN_SWAP_DEPOSIT", "COIN_SWAP_WITHDRAW",
@@ -99,6 +100,8 @@ class Account:
             pause = min(pause * 2, LONGEST_PAUSE_S)
 
     async def _report(self) -> None:
+        if self.urgent():
+            await asyncio.sleep(BEHIND_S)
         self._wanted.clear()
         doubted, urgent, since, asked_at = dict(self._doubted), self.urgent(), self.wire.clock.now(), self._asked_at
         positions, balances, classic, algos = await asyncio.gather(

@@ -35,6 +35,7 @@ class Orders:
     def __init__(self, wire: Wire, told: Told, inquiry: Inquiry, stops: Stops, account: Account, spawn: Callable[..., None]) -> None:
         self.wire, self.told, self.inquiry, self.stops, self.account, self.spawn = wire, told, inquiry, stops, account, spawn
         self.closed_at = 0  # when the last close left
+        self._doomed: list[Order] = []  # to be cancelled at the end of this turn of the loop
 
     # --- place --------------------------------------------------------------------------------------------------------
 
@@ -183,6 +184,13 @@ class Orders:
     # --- cancel -------------------------------------------------------------------------------------------------------
 
     def cancel(self, orders: Sequence[Order]) -> None:
+        """What is asked for in one breath leaves in one: the whole of a symbol may be swept at once."""
+        if not self._doomed:
+            asyncio.get_running_loop().call_soon(self._cancel)
+        self._doomed += orders
+
+    def _cancel(self) -> None:
+        orders, self._doomed = self._doomed, []
         classic: dict[str, list[Order]] = {}
         for order in orders:
             if order.symbol not in self.told.scales:

@@ -46,7 +46,7 @@ class Survey:
             brackets: tuple[Bracket, ...] = ()
             if trading:
                 try:
-                    fees, brackets = await asyncio.gather(self._fees(symbol), self._brackets(symbol))
+                    fees, brackets = await self._fees(symbol), await self._brackets(symbol)
                 except Fault as fault:
                     if not fault.permanent:
                         raise  # a key that is refused is told by the preflight
@@ -96,8 +96,7 @@ class Survey:
         facts = [await self._fact("clock", self._clock), await self._fact("key", self._key)]
         if not facts[-1].ok:
             return facts
-        if not self._rows:
-            await self._learn()
+        await self._learn()
         looks: list[tuple[str, Look]] = [("position mode", self._mode), ("multi-asset mode", self._assets)]
         for symbol, term in terms.items():
             looks += [

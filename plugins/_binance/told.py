@@ -12,7 +12,7 @@ from typing import Any
 from hedgegridd.model import Accepted, Amended, Cancelled, Fill, Order, OrderState, Rejected, Role, Unsure, entry_side
 
 from .clock import Clock
-from .shapes import OURS, Scale, is_bridge, named
+from .shapes import OURS, Scale, named
 
 REMEMBERED = 10_000
 LegKey = tuple[str, int]
@@ -154,5 +154,5 @@ class Told:
         ]
 
     def classic(self, symbol: str) -> set[str]:
-        """Our classic orders of a symbol."""
-        return {name for name, order in self.live.items() if order.symbol == symbol and order.role != Role.STOP and not is_bridge(name)}
+        """Our limit orders of a symbol."""
+        return {name for name, order in self.live.items() if order.symbol == symbol and order.role in (Role.ENTRY, Role.TAKE_PROFIT)}

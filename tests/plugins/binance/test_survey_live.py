@@ -58,8 +58,8 @@ def look(setup: Callable[[Simulator], object] = lambda sim: None, **changes: Any
 
 def test_a_good_account() -> None:
     facts = look()
-    assert list(facts) == ["clock", "key", "position mode", "multi-asset mode", f"leverage {BTC}", f"margin type {BTC}", f"far stop {BTC}",
-                           "countdown", "balance", "foreign orders", "positions"]  # fmt: skip
+    assert list(facts) == ["clock", "key", "position mode", "multi-asset mode", f"symbol {BTC}", f"leverage {BTC}", f"margin type {BTC}",
+                           f"far stop {BTC}", "countdown", "balance", "foreign orders", "positions"]  # fmt: skip
     assert all(fact.ok for fact in facts.values()) and float(facts["balance"].found) == 10_000
     assert facts["countdown"].found == "spares stops"
 
@@ -129,15 +129,18 @@ def test_sizes_fees_and_brackets() -> None:
     run(test)
 
 
-@pytest.mark.parametrize("status", ["unknown", "SETTLING"])
-def test_a_symbol_that_does_not_trade(status: str) -> None:
+def test_a_symbol_that_does_not_trade_is_told_and_may_be_held() -> None:
+    facts = look(lambda sim: sim.set_status(BTC, "SETTLING"))
+    assert not facts[f"symbol {BTC}"].ok and facts[f"symbol {BTC}"].found == "SETTLING"
+
+
+def test_a_symbol_nobody_knows() -> None:
     async def test() -> None:
         async with Simulator(symbols={BTC: 50_000.0}) as sim:
-            sim.set_status(BTC, status)
             exchange = BinanceExchange()
-            terms = {"NOSUCHUSDT": TERMS[BTC]} if status == "unknown" else TERMS
-            with pytest.raises(ExchangeError, match=r"not known|does not trade"):
-                await exchange.instruments(terms, settings(sim))
+            with pytest.raises(ExchangeError, match="not known") as caught:
+                await exchange.instruments({"NOSUCHUSDT": TERMS[BTC]}, settings(sim))
+            assert caught.value.permanent
             exchange.stop()
             await asyncio.sleep(0.02)
 
