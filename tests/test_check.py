@@ -142,8 +142,11 @@ def refusal(overrides: dict[str, Any], **options: Any) -> str:
     return str(caught.value)
 
 
-def test_live_is_refused_while_its_exchange_is_not_there() -> None:
-    assert refusal(LIVE, confirm_live="main").startswith("exchange.name: is 'binance', expected an exchange plugin that is loaded: paper")
+def test_live_never_trades_on_made_up_or_recorded_prices(tmp_path: Path) -> None:
+    assert refusal(LIVE, confirm_live="main").startswith("feed.kind: is 'synthetic', expected live")
+    live = LIVE | {"feed": {"kind": "live"}}
+    assert "--feed" in refusal(live, confirm_live="main", feed=tmp_path)
+    refuse(load(PAPER, {}, overrides=live), REGISTRY, confirm_live="main")
 
 
 def test_live_never_trades_on_the_paper_exchange() -> None:
@@ -158,7 +161,6 @@ def test_live_never_trades_on_the_paper_exchange() -> None:
         ({}, "other", "--confirm-live: is 'other'"),
         ({"kill_switch": {"enabled": False}}, "main", "kill_switch.enabled"),
         ({"limits": {}}, "main", "limits.equity_usdt"),
-        ({"daemon": {"state_dir": "/tmp/state"}}, "main", "daemon.state_dir"),
     ],
 )
 def test_live_gates(overrides: dict[str, Any], account: str | None, text: str) -> None:
