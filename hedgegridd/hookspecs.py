@@ -216,7 +216,7 @@ class Exchange(Protocol):
         remembers by itself, and must ignore it."""
 
     def stop(self) -> None:
-        """Let go of sockets and threads. Leaves orders as they are."""
+        """Let go of sockets and threads, also where `start` was never called. Leaves orders as they are."""
 
 
 class NetworkExchange(Exchange, Protocol):

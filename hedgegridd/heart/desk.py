@@ -398,7 +398,7 @@ class Desk:
     def view(self, now: int, cadence_ms: int) -> InstrumentView:
         """The symbol in plain units, as breakers see it."""
         tick, bar, quote = self.instrument.tick_size, self.bar, self.quote
-        last = self.mark if not self.carries_marks else None if bar is None else bar.close  # where trades are the mark, both are one
+        last = self._last_price()
         age = max(0, now - self.seen - cadence_ms) if self.seen else None
         return InstrumentView(
             self.symbol,
@@ -417,6 +417,16 @@ class Desk:
             self.leg_view(Leg.LONG),
             self.leg_view(Leg.SHORT),
         )
+
+    def _last_price(self) -> float | None:
+        """Where the market trades, ticks: the middle of the best prices where they are newer than the last bar. Where trades are the
+        mark, both are one."""
+        bar, quote = self.bar, self.quote
+        if not self.carries_marks:
+            return self.mark
+        if quote is not None and (bar is None or quote.time >= bar.time):
+            return (quote.bid + quote.ask) / 2
+        return None if bar is None else bar.close
 
     def leg_view(self, leg: int) -> LegView:
         qty, stop = self.held(leg), self.stop(leg)
