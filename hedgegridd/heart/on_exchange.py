@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from hedgegridd.heart import notices, reconcile
 from hedgegridd.heart.desk import Desk
 from hedgegridd.heart.orders import parse
-from hedgegridd.heart.truth import NOTICED_USDT
+from hedgegridd.heart.truth import NOTICED_USDT, SETTLE_MS
 from hedgegridd.model import (
     BOTH,
     Accepted,
@@ -67,6 +67,11 @@ def rejected(engine: Engine, event: Rejected) -> None:
         return
     desk, order = found
     engine.write("rejected", client_id=event.client_id, code=event.code, reason=event.reason)
+    if order.state == OrderState.LIVE and event.client_id not in desk.orders.ending:
+        desk.orders.doubt_one(event.client_id)  # said of an older request under this id, most likely: what rests is not dropped for it
+        engine.ask_report()
+        engine.moved(desk)
+        return
     if event.client_id in desk.orders.ending and order.state != OrderState.SENT:
         del desk.orders.ending[event.client_id]
     else:  # also where its cancel is on its way: what never rested needs none
@@ -77,14 +82,21 @@ def rejected(engine: Engine, event: Rejected) -> None:
         desk.errors.append(engine.now)
         engine.tell(notices.order_error, desk.symbol, event.client_id, event.code, event.reason)
     if order.role == Role.CLOSE:
-        for flatten in engine.active():
-            flatten.refused(engine.now)
-        if event.code in IN_THE_WAY:
-            _clear_the_way(engine, order)
-        engine.ask_report()
+        _close_refused(engine, order, event.code)
     elif event.code == -2021 and not desk.orders.of(order.leg, Role.STOP):  # the market is through the leg's only stop already
         engine.close_leg(desk, order.leg)
     engine.moved(desk)
+
+
+def _close_refused(engine: Engine, close: Order, code: int) -> None:
+    """A leg that must be closed is closed: what closes it already is taken away, and a refused close is sent again."""
+    if not any(flatten.covers(close.symbol, close.leg) for flatten in engine.active()):
+        engine.start_flatten([(close.symbol, close.leg)], f"its close was refused ({code}), and it has no stop", kill=False)
+    for flatten in engine.active():
+        flatten.refused(engine.now)
+    if code in IN_THE_WAY:
+        _clear_the_way(engine, close)
+    engine.ask_report()
 
 
 def _clear_the_way(engine: Engine, close: Order) -> None:
@@ -217,7 +229,8 @@ def trouble(engine: Engine, event: Trouble) -> None:
     if event.kind == "deaf":
         engine.truth.deaf_since = engine.now
         engine.gate.unsettled = f"the exchange is not heard: {event.text}"
-        engine.ask_report()
+        if engine.now - engine.asked_at >= SETTLE_MS:  # else the next timer asks: what is said again and again is not asked as often
+            engine.ask_report()
     elif event.kind == "halt":
         _halt(engine, event)
     else:

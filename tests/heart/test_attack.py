@@ -301,7 +301,8 @@ def test_no_more_is_closed_than_is_held() -> None:
     held = desk.held(Leg.LONG)
     stop = rig.resting(Role.STOP)[0]
     quiet = Refusing(rig, lambda order: False, 0)
-    quiet.inner = type("Deaf", (), {"place": lambda self, orders: None, "cancel": lambda self, orders: None, "report": lambda self: None})()
+    silent = {name: lambda self, *asked: None for name in ("place", "cancel", "report")}
+    quiet.inner = type("Deaf", (), silent)()
     rig.exchange = quiet
     rig.verb("activate", reason="drill")
     rig.take(Rejected(stop.client_id, rig.engine.now, -2021, "would trigger"))
