@@ -28,6 +28,7 @@ from hedgegridd.model import (
     OrderState,
     Quote,
     Role,
+    entry_side,
     new_wish,
 )
 
@@ -74,6 +75,8 @@ class Desk:
         self.funding_cost = [0.0, 0.0]  # cumulative since the leg was opened, USDT, positive = paid
         self.paid_at = [0, 0]  # time of the last funding booked on each leg
         self.adopted_at = [0, 0]  # when a leg's quantity was taken from the exchange: what executed before is in it
+        self.owed: list[list[list[int]]] = [[], []]  # (lots, price) closed on each leg whose opening we have not heard of
+        self.owed_at = [0, 0]  # since when
         self.adopts = False  # at a start in live: take up a position that the journal cannot explain
         self.basis_at_entry: list[float | None] = [None, None]
         self.throttle = [1.0, 1.0]
@@ -140,13 +143,35 @@ class Desk:
         return self.books.short_entry if leg else self.books.long_entry
 
     def book(self, fill: Fill) -> None:
-        """Put an execution into the books."""
-        opened = not self.held(fill.leg)
-        self.books = ledger.fill(self.books, self.unit, fill.leg, fill.side, fill.price, fill.qty, fill.fee)
-        if opened:
+        """Put an execution into the books. What closes more than is held waits for the missing opener, and is booked with it."""
+        held, opens = self.held(fill.leg), fill.side == entry_side(fill.leg)
+        qty = fill.qty if opens else min(fill.qty, held)
+        self.books = ledger.fill(self.books, self.unit, fill.leg, fill.side, fill.price, qty, fill.fee)
+        if not held:
             self.basis_at_entry[fill.leg], self.funding_cost[fill.leg] = self.basis_bps(), 0.0
+        if qty < fill.qty:
+            self.owed[fill.leg].append([fill.qty - qty, fill.price])
+            self.owed_at[fill.leg] = self.owed_at[fill.leg] or fill.time
+        elif opens:
+            self._repay(fill.leg, -fill.side, qty)
         if not self.carries_marks:  # a fill is a trade, and trades are all that marks this symbol
             self.mark = float(fill.price)
+
+    def _repay(self, leg: int, side: int, qty: int) -> None:
+        """Lots that were just opened were closed before we heard of them."""
+        owed = self.owed[leg]
+        while owed and qty > 0:
+            some, price = min(qty, owed[0][0]), owed[0][1]
+            self.books = ledger.fill(self.books, self.unit, leg, side, price, some, 0.0)
+            qty, owed[0][0] = qty - some, owed[0][0] - some
+            if not owed[0][0]:
+                del owed[0]
+        self.owed_at[leg] = self.owed_at[leg] if owed else 0
+
+    def forgive(self, leg: int) -> None:
+        """What closed more than was held stays unexplained."""
+        self.owed[leg].clear()
+        self.owed_at[leg] = 0
 
     def pay_funding(self, leg: int, amount: float, time: int) -> bool:
         """Book a leg's funding once. False where it was booked before: a crash may have come between it and its settlement."""
@@ -172,6 +197,7 @@ class Desk:
 
     def adopt(self, leg: int, qty: int, entry: float) -> None:
         """Take the exchange's quantity of a leg for the truth. What is gone is taken for closed at the mark: a loss stays a loss."""
+        self.forgive(leg)
         gone = self.held(leg) - qty
         if gone > 0 and self.mark is not None:
             self.books = self.books._replace(realized=self.books.realized + ledger.gain(gone, self.unit, leg, self.entry(leg), self.mark))
@@ -444,7 +470,7 @@ class Desk:
     # --- checkpoint -----------------------------------------------------------------------------------------------
 
     _PLAIN = ("throttle", "paused", "halted", "broken", "guarded", "errors", "errors_until", "funding_cost", "paid_at", "adopted_at",
-              "basis_at_entry", "mark", "traded", "index", "funding_rate", "next_funding", "funding_interval_ms", "seen",
+              "owed", "owed_at", "basis_at_entry", "mark", "traded", "index", "funding_rate", "next_funding", "funding_interval_ms", "seen",
               "ready")  # fmt: skip
 
     def dump(self) -> dict[str, Any]:

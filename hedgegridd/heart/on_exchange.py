@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from hedgegridd.heart import notices, reconcile
-from hedgegridd.heart.desk import Desk
+from hedgegridd.heart.desk import LEGS, Desk
 from hedgegridd.heart.orders import parse
 from hedgegridd.heart.truth import NOTICED_USDT, SETTLE_MS
 from hedgegridd.model import (
@@ -28,7 +28,6 @@ from hedgegridd.model import (
     Transfer,
     Trouble,
     Unsure,
-    entry_side,
 )
 
 if TYPE_CHECKING:
@@ -50,6 +49,7 @@ def _order(engine: Engine, client_id: str) -> tuple[Desk, Order] | None:
 
 def accepted(engine: Engine, event: Accepted) -> None:
     """It rests."""
+    engine.truth.vouched(event.client_id)
     found = _order(engine, event.client_id)
     if found is None or found[1].state == OrderState.LIVE:
         return
@@ -149,12 +149,12 @@ def fill(engine: Engine, fill: Fill) -> None:
         return
     if not desk.orders.book_fill(fill.client_id, fill.trade_id, fill.qty):
         return
+    engine.truth.vouched(fill.client_id)
     if fill.time < desk.adopted_at[fill.leg]:  # the quantity taken from the exchange since has it already
         engine.write("late_fill", symbol=fill.symbol, trade_id=fill.trade_id)
         return
-    before, have = desk.books.realized, desk.held(fill.leg)
-    strange = fill.qty > have and fill.side != entry_side(fill.leg)  # it closes what was opened, or reported closed, without our hearing
-    desk.book(fill._replace(qty=have) if strange else fill)
+    before = desk.books.realized
+    desk.book(fill)
     realized = desk.books.realized - before
     engine.counts["fills"] += 1
     engine.counts["maker_fills"] += fill.maker
@@ -168,9 +168,11 @@ def fill(engine: Engine, fill: Fill) -> None:
     if realized < 0:
         engine.tell(notices.large_loss, fill.symbol, fill.leg, -realized, engine.config.alerts)
         engine.tell(notices.single_loss, fill.symbol, fill.leg, -realized, engine.account.equity - realized, engine.config.alerts)
-    if rung is None or strange:
-        _stranger(engine, desk, fill)
+    if rung is None or (desk.owed[fill.leg] and not engine.truth.network):
+        _stranger(engine, desk, fill.leg, fill.trade_id, fill.reason)
         engine.ask_report()
+    elif desk.owed[fill.leg]:  # an earlier fill was not heard: it is told before the next report
+        _deaf(engine, "a fill closed more than we had heard of")
     engine.think(desk, Moment.FILL, (fill.leg, int(role), price, fill.qty))
 
 
@@ -180,10 +182,11 @@ def _not_ours(engine: Engine, event: Fill | FundingPaid) -> None:
     engine.tell(notices.system_error, f"{event.symbol}: {type(event).__name__} of a symbol that is not configured: equity lacks it")
 
 
-def _stranger(engine: Engine, desk: Desk, fill: Fill) -> None:
+def _stranger(engine: Engine, desk: Desk, leg: int, trade_id: str = "", reason: str = "") -> None:
     """A fill nobody here ordered: liquidation, ADL or another hand. Openers stop on that symbol until a person has looked."""
-    desk.halted = fill.reason or "a fill that our orders and positions do not explain"
-    engine.write("stranger", symbol=desk.symbol, trade_id=fill.trade_id, reason=desk.halted)
+    desk.forgive(leg)
+    desk.halted = reason or "a fill that our orders and positions do not explain"
+    engine.write("stranger", symbol=desk.symbol, trade_id=trade_id, reason=desk.halted)
     engine.tell(notices.system_error, f"{desk.symbol}: {desk.halted}: the position changed without us; openers are halted")
 
 
@@ -227,10 +230,7 @@ def trouble(engine: Engine, event: Trouble) -> None:
     """Something is wrong with the exchange or the way to it."""
     engine.write("trouble", what=event.kind, text=event.text, symbol=event.symbol, until=event.until)
     if event.kind == "deaf":
-        engine.truth.deaf_since = engine.now
-        engine.gate.unsettled = f"the exchange is not heard: {event.text}"
-        if engine.now - engine.asked_at >= SETTLE_MS:  # else the next timer asks: what is said again and again is not asked as often
-            engine.ask_report()
+        _deaf(engine, event.text)
     elif event.kind == "halt":
         _halt(engine, event)
     else:
@@ -238,6 +238,14 @@ def trouble(engine: Engine, event: Trouble) -> None:
         if event.kind == "ban":
             engine.tell(notices.system_error, f"the exchange takes no requests from us: {event.text}; its stops protect what is held")
     engine.stirred.update(engine.desks)
+
+
+def _deaf(engine: Engine, why: str) -> None:
+    """Fills may be missing: no opener until a report that is begun later."""
+    engine.truth.deaf_since = engine.now
+    engine.gate.unsettled = f"the exchange is not heard: {why}"
+    if engine.now - engine.asked_at >= SETTLE_MS:  # else the next timer asks: what is said again and again is not asked as often
+        engine.ask_report()
 
 
 def _halt(engine: Engine, event: Trouble) -> None:
@@ -262,6 +270,10 @@ def report(engine: Engine, report: Report) -> None:
         _mend(engine, desk, finding)
         if fresh and finding.kind != "foreign" and not (finding.kind == "drift" and desk.adopts):
             engine.engage(Level.HALT, "the account has orders or positions of ours, and the journal is new", "start", "")
+    for desk in desks:
+        for leg in LEGS:
+            if desk.owed_at[leg] and desk.owed_at[leg] <= (report.since or report.time):
+                _stranger(engine, desk, leg)
     truth.base(engine.account, report, desks, engine.now)
     _true_up(engine, report)
     if engine.gate.unsettled and truth.settled(report, desks):

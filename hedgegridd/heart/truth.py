@@ -64,6 +64,10 @@ class Truth:
         del self.suspects[name]
         return True
 
+    def vouched(self, client_id: str) -> None:
+        """The exchange has just spoken of this order: a report that was begun earlier does not prove it gone."""
+        self.suspects.pop(f"gone {client_id}", None)
+
     def clear(self, prefix: str, but: str = "") -> None:
         """No longer suspected: everything whose name begins so."""
         for name in [name for name in self.suspects if name.startswith(prefix) and name != but]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from rig import calm, hold
+from rig import Rig, calm, config_of, hold, steady
 
 from hedgegridd.heart.effects import AskReport
-from hedgegridd.model import OrderState, Rejected, Role, Trouble
+from hedgegridd.model import Accepted, Fill, Held, Order, OrderState, Rejected, Report, Role, Timer, Trouble
+
+WIDE = {"equity_usdt": 10_000.0, "max_exposure_pct": 400.0, "max_position_pct": 400.0}
+BLIND = {"funding": {"enabled": False}, "stale_data": {"enabled": False}}
 
 
 def test_a_close_that_our_own_take_profits_stand_in_the_way_of_gets_through() -> None:
@@ -35,3 +38,49 @@ def test_an_exchange_that_says_again_and_again_that_it_is_deaf_is_not_asked_as_o
     rig.timer(2.0)
     effects = [effect for _ in range(5) for effect in rig.take_one(Trouble(rig.engine.now, "deaf", "the stream is down"))]
     assert len([effect for effect in effects if isinstance(effect, AskReport)]) == 1
+
+
+def live() -> Rig:
+    """A rig in live mode, as if over a network, whose grid rests."""
+    rig = Rig(config_of(mode="live", exchange={"name": "paper"}, limits=WIDE, breaker=BLIND)).start()
+    rig.take(Report(rig.engine.now, 10_000.0, (), ()))
+    return steady(rig)
+
+
+def report(rig: Rig, held: int, *orders: Order, since: int = 0, absent: tuple[str, ...] = ()) -> Report:
+    """What the exchange would show of the long leg and these orders."""
+    legs = (Held("BTCUSDT", 0, held, 500_000.0 if held else 0.0),)
+    return Report(rig.engine.now, rig.engine.account.wallet, legs, orders, since or rig.engine.now, absent)
+
+
+def test_a_stop_heard_before_the_opener_that_it_closed_is_booked_with_it() -> None:
+    rig = live()
+    trade = Fill("BTCUSDT", rig.engine.now, 0, 1, 500_000, 3, 0.1, True, "hg-BTCUSDT-LE-500000-zz", "", "1")
+    rig.take_one(trade)
+    rig.take_one(trade._replace(side=-1, price=499_000, qty=5, trade_id="3", maker=False, client_id="hg-BTCUSDT-LS-499000-zy"))
+    assert rig.desk().books.long_qty == 0 and not rig.desk().halted
+    assert rig.engine.gate.unsettled, "a fill is missing: no opener leaves"
+    rig.take_one(trade._replace(price=499_500, qty=2, trade_id="2"))
+    desk = rig.desk()
+    assert (desk.books.long_qty, desk.halted, desk.owed) == (0, "", [[], []])
+    assert abs(desk.books.realized - (-1_000 * 3 - 500 * 2) * desk.unit) < 1e-9
+
+
+def test_what_closed_more_than_was_held_is_a_stranger_s_once_a_later_report_has_come() -> None:
+    rig = live()
+    rig.take_one(Fill("BTCUSDT", rig.engine.now, 0, -1, 499_000, 5, 0.1, False, "hg-BTCUSDT-LS-499000-zy", "", "3"))
+    rig.timer(1.0)
+    rig.take_one(report(rig, 0, *rig.desk().orders.open.values()))
+    assert rig.desk().halted and rig.desk().owed == [[], []]
+
+
+def test_an_order_just_accepted_is_not_gone_for_a_report_that_was_begun_before() -> None:
+    rig = live()
+    order = rig.resting(Role.ENTRY)[0]
+    others = [one for one in rig.desk().orders.open.values() if one != order]
+    rig.take_one(report(rig, 0, *others, absent=(order.client_id,)))
+    begun = rig.engine.now + 1_500
+    rig.take_one(Timer(begun + 1_000, begun + 1_000))
+    rig.take_one(Accepted(order.client_id, "7", rig.engine.now))
+    rig.take_one(report(rig, 0, *others, since=begun, absent=(order.client_id,)))
+    assert order.client_id in rig.desk().orders.open
