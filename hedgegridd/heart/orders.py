@@ -85,12 +85,16 @@ class Orders:
         self.ending: dict[str, int] = {}  # a cancel or amend is on its way since: hands off until its answer
         self.generation = 0
         self.lost: dict[tuple[int, int, int], str] = {}  # (leg, role, price) -> the id of an order that never arrived
+        self.again: set[str] = set()  # such ids, given to the next of their rung and not accepted yet
         self._trades: OrderedDict[str, None] = OrderedDict()
 
     def new(self, leg: int, role: int, side: int, price: int, qty: int, time: int) -> Order:
         """Decide a new order: PENDING, under a fresh id."""
         self.generation += 1
-        name = self.lost.pop((leg, role, price), None) or client_id(self.symbol, leg, role, price, self.generation)
+        lost = self.lost.pop((leg, role, price), None)
+        if lost is not None:
+            self.again.add(lost)
+        name = lost or client_id(self.symbol, leg, role, price, self.generation)
         made = Order(name, self.symbol, leg, role, side, price, qty, time)
         self.open[made.client_id] = made
         return made
@@ -112,6 +116,14 @@ class Orders:
         if name in self.open:
             del self.open[name]
         self.ending.pop(name, None)
+        self.again.discard(name)
+
+    def refused(self, name: str) -> None:
+        """It never rested; but where its id had been given before, the order of that time may still arrive: the rung keeps the id."""
+        order = self.open.get(name)
+        if order is not None and name in self.again:
+            self.lost[(order.leg, order.role, order.price)] = name
+        self.drop(name)
 
     def gone(self, name: str, late: bool) -> None:
         """The exchange does not know it. What was never acknowledged never arrived; where it may yet, its rung uses the id again."""
@@ -185,6 +197,7 @@ class Orders:
             "ending": dict(self.ending),
             "generation": self.generation,
             "lost": [[*rung, name] for rung, name in self.lost.items()],
+            "again": sorted(self.again),
             "trades": list(self._trades),
         }
 
@@ -196,4 +209,5 @@ class Orders:
         self.ending = dict(data["ending"])
         self.generation = data["generation"]
         self.lost = {(leg, role, price): name for leg, role, price, name in data.get("lost", ())}
+        self.again = set(data.get("again", ()))
         self._trades = OrderedDict.fromkeys(data["trades"])

@@ -78,3 +78,15 @@ def test_no_two_orders_ever_share_an_id_over_dump_and_load() -> None:
     other.load(orders.dump())
     assert other.dump() == orders.dump()
     assert other.new(0, Role.ENTRY, 1, 500, 1, 0).client_id not in names
+
+
+def test_a_rung_keeps_the_id_of_an_order_that_may_still_arrive_though_the_next_was_refused() -> None:
+    orders = Orders("BTCUSDT")
+    first = orders.new(0, Role.ENTRY, 1, 100, 1, 0)
+    orders.move(first.client_id, OrderState.SENT)
+    orders.gone(first.client_id, late=True)
+    again = orders.new(0, Role.ENTRY, 1, 100, 1, 3_000)
+    orders.refused(again.client_id)
+    other = Orders("BTCUSDT")
+    other.load(orders.dump())
+    assert again.client_id == first.client_id == other.new(0, Role.ENTRY, 1, 100, 1, 4_000).client_id
