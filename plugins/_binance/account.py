@@ -24,6 +24,7 @@ from .wire import Wire
 PAGE, OVERLAP_MS, LATE_MS, DEEP_S, SOON_S = 1000, 60_000, 3_000, 60.0, 2.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S, FIRST_WAIT_S = 0.25, 5.0, 1.0
 BEHIND_S = 0.01  # what is read of a flatten is read a breath behind its closes
+BUSY_PCT, POSITIONS_WEIGHT, PACE_PER_S = 50.0, 10, 20.0
 CHEAPER_AT_ONCE = 40  # symbols from which one list of everything weighs less
 IN_FILLS = ("REALIZED_PNL", "COMMISSION")
 MOVED = ("TRANSFER", "INTERNAL_TRANSFER", "CROSS_COLLATERAL_TRANSFER", "WELCOME_BONUS", "COIN_SWAP_DEPOSIT", "COIN_SWAP_WITHDRAW",
@@ -90,6 +91,7 @@ class Account:
             try:
                 async with self._lock:
                     await self._report()
+                await self._pace()
                 return
             except (Fault, *MALFORMED) as error:
                 why = str(error) if isinstance(error, Fault) else f"an answer that cannot be read ({type(error).__name__})"
@@ -98,6 +100,11 @@ class Account:
             said, now = True, self.wire.clock.now()
             await asyncio.sleep(max(pause, (self.wire.budget.banned_until - now) / 1000))
             pause = min(pause * 2, LONGEST_PAUSE_S)
+
+    async def _pace(self) -> None:
+        """Where much of the budget is used, reports keep their distance; a flatten's do not."""
+        if not self.urgent() and self.wire.budget.fullest_pct(self.wire.clock.now()) > BUSY_PCT:
+            await asyncio.sleep((POSITIONS_WEIGHT + 2 * len(self.symbols)) / PACE_PER_S)
 
     async def _report(self) -> None:
         if self.urgent():
@@ -111,17 +118,17 @@ class Account:
         time, wallet = self.wire.clock.now(), usdt_of(balances)
         if wallet is None:
             raise Fault(0, NOT_JSON, "the balance has no USDT")
-        held = self._legs(positions)
+        held, known = self._legs(positions), dict(self.told.held)
         orders = self._orders(classic, algos, {key for key, leg in held.items() if not leg.qty})
         found, absent = await self._named(doubted, orders, urgent)
         catch_up = self._catch_up or bool(doubted)
         await self._fills(held, catch_up, urgent)
-        if catch_up or self._payments_due:
+        if self._catch_up or self._payments_due:
             await self._income(urgent)
         self._catch_up = self._payments_due = False
         for name in doubted:
             self._doubted.pop(name, None)
-        self._learn(held, [*orders.values(), *found], since)
+        self._learn({key: leg for key, leg in held.items() if known.get(key) != leg.qty}, [*orders.values(), *found], since)
         self.told.emit(Report(time, wallet, tuple(held.values()), (*orders.values(), *found), asked_at or since, tuple(absent)))
         if why := self.deaf():  # fills may be missed again from here on
             self.told.emit(Trouble(self.wire.clock.now(), "deaf", why))
@@ -198,6 +205,7 @@ class Account:
         await asyncio.gather(*(self.trades(symbol, urgent) for symbol in symbols))
 
     def _learn(self, held: dict[tuple[str, int], Held], orders: list[Order], since: int) -> None:
+        """`held`: the legs that were not what was known when they were read; for the others, what was told since goes on counting."""
         self.told.held.update({key: leg.qty for key, leg in held.items()})
         self.told.listed(self.symbols, orders, since)
         listed = {order.client_id for order in orders}
@@ -242,7 +250,8 @@ class Account:
             name = await self._stop_behind(symbol, order_id, leg, urgent)
         if is_bridge(name) and name in self.told.bridges:
             name = self.told.bridges[name].client_id
-        self.told.names.put(order_id, name)
+        if name:
+            self.told.names.put(order_id, name)
         return name
 
     async def _stop_behind(self, symbol: str, order_id: str, leg: int, urgent: bool) -> str:

@@ -11,19 +11,19 @@ import json
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from hedgegridd.model import Fill, Instrument, Leg, Trouble, entry_side
+from hedgegridd.model import Fill, Instrument, Leg, Role, Trouble, entry_side
 
 from . import wire as door
 from .account import Account
 from .errors import NOT_JSON, Act, Fault
 from .inquiry import Inquiry
 from .market import MALFORMED
-from .shapes import LEGS, OURS, AlgoTold, OrderTold, Row, Scale, algo_told, forced, is_bridge, order_told
+from .shapes import LEGS, OURS, AlgoTold, OrderTold, Row, Scale, algo_told, forced, is_bridge, named, order_told
 from .streams import Stream
 from .told import Told
 from .wire import Wire
 
-KEEP_S, RETRY_S, CHECK_S = 30 * 60.0, 30.0, 1.0
+KEEP_S, RETRY_S, CHECK_S, PATIENCE_S = 30 * 60.0, 30.0, 1.0, 5.0
 PAYMENTS = ("FUNDING_FEE", "DEPOSIT", "WITHDRAW", "WITHDRAW_REJECT", "ADJUSTMENT", "INSURANCE_CLEAR", "ADMIN_DEPOSIT", "ADMIN_WITHDRAW",
             "MARGIN_TRANSFER", "ASSET_TRANSFER", "COIN_SWAP_DEPOSIT", "COIN_SWAP_WITHDRAW", "AUTO_EXCHANGE")  # fmt: skip
 ENDED = ("CANCELED", "EXPIRED", "EXPIRED_IN_MATCH", "REJECTED")
@@ -118,7 +118,7 @@ class Listener:
 
     def _name(self, event: OrderTold) -> str:
         """Whose order it is: for what a stop of ours became, that stop's id."""
-        name = str(self.told.names.get(event.order_id, event.client_id))
+        name = str(self.told.names.get(event.order_id) or event.client_id)
         return self.told.bridges[name].client_id if name in self.told.bridges else name
 
     def _may_be_a_stop(self, event: OrderTold) -> bool:
@@ -129,7 +129,10 @@ class Listener:
 
     async def _ask_whose(self, event: OrderTold) -> None:
         try:
-            await self.account.whose(event.symbol, event.order_id, event.leg, True)
+            async with asyncio.timeout(PATIENCE_S):
+                await self.account.whose(event.symbol, event.order_id, event.leg, True)
+        except TimeoutError:  # then it is told as it came
+            pass
         finally:
             for held_back in self._waiting.pop(event.order_id, []):
                 self._take(held_back, self._name(held_back))
@@ -138,10 +141,11 @@ class Listener:
         """What happened to an order, in the order of cause: what it executed before what that means."""
         if event.last_qty > 0 and event.what in ("TRADE", "CALCULATED"):
             self.told.fill(self._fill(event, name), event.fee_asset)
-        if not name.startswith(OURS):
+        ours = named(name)
+        if ours is None:
             self._others(event)
             return
-        if event.what == "NEW" and event.client_id == name and "S" not in name.split("-")[2][1:]:
+        if event.what == "NEW" and ours.role != Role.STOP:
             self.told.accepted(name, event.order_id, event.time)
         elif event.what == "AMENDMENT":
             self.told.amended(name, event.time, event.qty)

@@ -74,6 +74,7 @@ class MarketFeed:
         return self._address("public", ["bookTicker"])
 
     def _address(self, path: str, kinds: list[str]) -> str:
+        self.wire.stop_if_banned()
         names = "/".join(f"{quote(symbol.lower())}@{kind}" for symbol in self.scales for kind in kinds)
         return f"{self.wire.urls.ws}/{path}/stream?streams={names}"
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from hedgegridd.model import Order, Role, Trouble
+from hedgegridd.model import Order, Role
 
 from . import wire as door
 from .account import Account
@@ -121,9 +121,8 @@ class Orders:
         if fault.act in (Act.UNKNOWN, Act.EXISTS, Act.FINE):
             self.told.unsure(order.client_id, str(fault))
             return
-        if fault.code == OVER_BUDGET:
-            now = self.wire.clock.now()
-            self.told.emit(Trouble(now, "slow", str(fault), "", now + fault.retry_after_ms))
+        if fault.code in (OVER_BUDGET, NEVER_SENT):  # nobody has told yet what follows from it
+            self.wire.complain(fault)
         self.told.rejected(order.client_id, fault.code, str(fault))
 
     async def _absent(self, order: Order) -> bool:

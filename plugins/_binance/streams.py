@@ -146,6 +146,10 @@ class Stream:
         except (Fault, OSError, TimeoutError, WebSocketException, ValueError):
             self._since += RETRY_S
             return None
-        await asyncio.sleep(OVERLAP_S)
+        try:
+            await asyncio.sleep(OVERLAP_S)
+        except asyncio.CancelledError:
+            successor.transport.abort()
+            raise
         socket.transport.abort()
         return successor

@@ -154,5 +154,5 @@ class Told:
         ]
 
     def classic(self, symbol: str) -> set[str]:
-        """Our limit orders of a symbol."""
+        """Our orders of a symbol that rest in its book, or may."""
         return {name for name, order in self.live.items() if order.symbol == symbol and order.role in (Role.ENTRY, Role.TAKE_PROFIT)}

@@ -143,6 +143,7 @@ class Wire:
         self._secrets = [secret for secret in (settings.api_key, settings.api_secret) if secret]
         self.client = Client(self.urls, settings.api_key, settings.api_secret, settings.recv_window_ms)
         self.can_batch = self.client.PRIVATE_KEY is None  # the library cannot sign a batch with any other kind of key
+        self._told_until: dict[str, int] = {}
         self._sync: asyncio.Task[None] | None = None
 
     # --- asking -------------------------------------------------------------------------------------------------------
@@ -173,10 +174,15 @@ class Wire:
             self.complain(fault, str(params.get("symbol", "")))
             raise
 
-    def _stop_at_limits(self, call: Call, urgent: bool) -> None:
+    def stop_if_banned(self) -> None:
+        """Raises Fault while a ban lasts: no connection is opened either."""
         now = self.clock.now()
         if now < self.budget.banned_until:
             raise Fault(418, BANNED_CODE, f"banned until {self.budget.banned_until}", self.budget.banned_until - now)
+
+    def _stop_at_limits(self, call: Call, urgent: bool) -> None:
+        self.stop_if_banned()
+        now = self.clock.now()
         if not urgent and now < self.hold_until:
             raise Fault(429, BANNED_CODE, f"asked to wait until {self.hold_until}", self.hold_until - now)
         if not self.budget.may(call.cost, urgent, now):
@@ -237,6 +243,9 @@ class Wire:
             self.budget.ban(until)
         elif limit:
             self.hold_until = max(self.hold_until, until)
+        if until and until <= self._told_until.get(kind, 0) + 1_000:
+            return  # told already
+        self._told_until[kind] = until
         self.trouble(Trouble(now, kind, str(fault), symbol if kind == "halt" and not fault.meaning.everywhere else "", until))
 
     # --- time ---------------------------------------------------------------------------------------------------------
