@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from hedgegridd.model import Order, Role
 
 from . import wire as door
-from .errors import Act, Fault
+from .errors import NO_ANSWER, Act, Fault
 from .shapes import Row, algo_of, fill_of, order_of, whole
 from .told import Told
 from .wire import Wire
@@ -55,7 +55,7 @@ class Inquiry:
         params = {"symbol": order.symbol, key: order.client_id}
         row = await self.wire.ask(call, params, urgent)
         if not isinstance(row, dict) or not ("orderId" in row or "algoId" in row):
-            raise Fault(0, -1, "an empty answer")
+            raise Fault(0, NO_ANSWER, "an empty answer")
         return row
 
     async def _settle_classic(self, order: Order, row: Row, urgent: bool) -> Found:

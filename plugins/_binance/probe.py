@@ -13,7 +13,7 @@ from typing import Any
 from hedgegridd.hookspecs import Fact
 
 from . import wire as door
-from .errors import Act, Fault
+from .errors import NO_ANSWER, Act, Fault
 from .market import MALFORMED
 from .shapes import Row, Scale
 from .wire import Wire
@@ -58,7 +58,7 @@ class Probe:
     async def _place(self) -> str:
         """Try with a quantity, which needs no position; then, nearer, as it will be used. Raises the last Fault."""
         mark = float((await self.wire.ask(door.PREMIUM, {"symbol": self.by.symbol}))["markPrice"])
-        refused = Fault(0, -1, "not asked")
+        refused = Fault(0, NO_ANSWER, "not asked")
         for leg, (side, *distances) in FAR.items():
             for far in distances:
                 for sized in (True, False):

@@ -13,7 +13,7 @@ from collections import defaultdict
 from hedgegridd.model import Order, Role
 
 from . import wire as door
-from .errors import Act, Fault
+from .errors import NO_ANSWER, Act, Fault
 from .inquiry import RESTING, Fate, Inquiry
 from .shapes import OURS, Row, algo_of, bridge_id, bridge_params, closes_position, is_bridge, stop_params, whole
 from .told import LegKey, Told
@@ -60,7 +60,7 @@ class Stops:
     async def drop(self, symbol: str, bridge: str) -> None:
         """Remove a bridge; one that cannot be removed now is found again by the next report."""
         try:
-            await self.wire.ask(door.CANCEL_ALGO, {"symbol": symbol, "clientAlgoId": bridge}, True)
+            await self._cancel(symbol, bridge)
         except Fault as fault:
             if fault.act is not Act.GONE:
                 return
@@ -92,7 +92,7 @@ class Stops:
                 row = await self.wire.ask(door.PLACE_ALGO, params, True)
                 if "algoId" in row:
                     return dict(row)
-                fault = Fault(0, -1, "an empty answer")
+                fault = Fault(0, NO_ANSWER, "an empty answer")
             except Fault as error:
                 fault = error
             if fault.act not in (Act.UNKNOWN, Act.EXISTS, Act.FAILED):
@@ -110,12 +110,11 @@ class Stops:
 
     async def _remove(self, order: Order) -> Row | None:
         """The cancelled row, None where there is no such order (any more). Raises Fault where it may still rest."""
-        fault = Fault(0, -1, "not asked")
+        fault = Fault(0, NO_ANSWER, "not asked")
         for pause in (0.0, *RETRIES_S):
             await asyncio.sleep(pause)
             try:
-                row = await self.wire.ask(door.CANCEL_ALGO, {"symbol": order.symbol, "clientAlgoId": order.client_id}, True)
-                return dict(row)
+                return await self._cancel(order.symbol, order.client_id)
             except Fault as error:
                 fault = error
                 if fault.act is Act.GONE:
@@ -123,6 +122,13 @@ class Stops:
                 if fault.act not in (Act.UNKNOWN, Act.FAILED):
                     break
         raise fault
+
+    async def _cancel(self, symbol: str, client_id: str) -> Row:
+        """Raises Fault, also for an answer that says nothing."""
+        row = await self.wire.ask(door.CANCEL_ALGO, {"symbol": symbol, "clientAlgoId": client_id}, True)
+        if "algoId" not in row and "clientAlgoId" not in row and "code" not in row:
+            raise Fault(0, NO_ANSWER, "an empty answer")
+        return dict(row)
 
     async def _look_up(self, order: Order) -> None:
         """It is gone: what became of it?"""

@@ -238,7 +238,7 @@ class Wire:
             kind = "ban"
         if not kind:
             return
-        until = max(banned_until(fault.text), now + (fault.retry_after_ms or fault.meaning.pause_ms)) if kind != "halt" else 0
+        until = 0 if kind == "halt" else self._until(fault, now)
         if kind == "ban":
             self.budget.ban(until)
         elif limit:
@@ -247,6 +247,12 @@ class Wire:
             return  # told already
         self._told_until[kind] = until
         self.trouble(Trouble(now, kind, str(fault), symbol if kind == "halt" and not fault.meaning.everywhere else "", until))
+
+    @staticmethod
+    def _until(fault: Fault, now: int) -> int:
+        """The moment the exchange names, in either way; where it names none, our own guess."""
+        named = max(banned_until(fault.text), now + fault.retry_after_ms if fault.retry_after_ms else 0)
+        return named or now + fault.meaning.pause_ms
 
     # --- time ---------------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,155 @@
+"""The door for requests: keys of every kind, answers that never come, texts that say no more than they may."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from base64 import b64decode
+from typing import Any
+from urllib.parse import parse_qsl, unquote
+
+import pytest
+from aiohttp import ClientTimeout, web
+from Crypto.Hash import SHA256
+from Crypto.PublicKey import ECC, RSA
+from Crypto.Signature import eddsa, pkcs1_15
+from plugins.binance.harness import ENTRY, L, run, running, settings
+
+from hedgegridd.model import Trouble
+from plugins._binance import wire as door
+from plugins._binance.errors import Act, Fault
+from plugins._binance.wire import Reply, Wire
+
+ED, RSA_KEY = ECC.generate(curve="ed25519"), RSA.generate(2048)
+
+
+def verified(kind: str, query: str) -> bool:
+    """Is this what the exchange would verify: everything before the signature, as it was sent?"""
+    text, _, signature = query.rpartition("&signature=")
+    raw = b64decode(unquote(signature))
+    try:
+        if kind == "ed25519":
+            eddsa.new(ED.public_key(), "rfc8032").verify(text.encode(), raw)
+        else:
+            pkcs1_15.new(RSA_KEY.public_key()).verify(SHA256.new(text.encode()), raw)
+    except ValueError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("kind", ["ed25519", "rsa"])
+def test_keys_that_are_pairs(kind: str) -> None:
+    pem = ED.export_key(format="PEM") if kind == "ed25519" else RSA_KEY.export_key().decode()
+
+    async def test() -> None:
+        asked: list[tuple[str, bool, dict[str, str]]] = []
+
+        async def serve(request: web.Request) -> web.Response:
+            query = request.query_string or await request.text()
+            asked.append((request.method, verified(kind, query), dict(parse_qsl(query))))
+            return web.json_response({"orderId": 1})
+
+        app = web.Application()
+        app.router.add_route("*", "/{tail:.*}", serve)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        port = runner.addresses[0][1]
+        sim: Any = type("Where", (), {"rest_url": f"http://127.0.0.1:{port}", "ws_url": "ws://x", "api_key": "k", "api_secret": pem})
+        wire = Wire(settings(sim), lambda trouble: None)
+        try:
+            for call in (door.PLACE, door.FIND, door.CANCEL, door.AMEND):
+                await wire.ask(call, {"symbol": "BTCUSDT", "price": "1.5", "newClientOrderId": "hg-BTCUSDT-LE-1-1"})
+        finally:
+            await wire.close()
+            await runner.cleanup()
+        assert [(method, good) for method, good, _ in asked] == [("POST", True), ("GET", True), ("DELETE", True), ("PUT", True)]
+        assert not wire.can_batch, "such keys place one by one"
+
+    run(test)
+
+
+@pytest.mark.parametrize("kind", ["hang_executed", "hang_not_executed"])
+def test_an_answer_that_never_comes_is_unsure(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(door, "PLACE", door.PLACE._replace(timeout=ClientTimeout(total=0.3)))
+
+    async def test() -> None:
+        async with running() as it:
+            it.sim.faults.event("drop", "ORDER_TRADE_UPDATE", times=-1)
+            it.sim.faults.add(kind, "POST /fapi/v1/order")
+            order, began = it.order(L, ENTRY, 490_000), time.monotonic()
+            it.exchange.place([order])
+            await it.log.until(lambda: it.log.told(order) == ["Unsure"])
+            assert 0.25 < time.monotonic() - began < 2.0
+
+    run(test)
+
+
+def test_an_exchange_that_is_not_there() -> None:
+    async def test() -> None:
+        sim: Any = type("Where", (), {"rest_url": "http://127.0.0.1:9", "ws_url": "ws://x", "api_key": "k", "api_secret": "s"})
+        wire = Wire(settings(sim), lambda trouble: None)
+        with pytest.raises(Fault) as raised:
+            await wire.ask(door.PLACE, {"symbol": "BTCUSDT"})
+        assert raised.value.act is Act.FAILED
+        assert all(counter.pending == 0 for counter in wire.budget.counters.values())
+        await wire.close()
+
+    run(test)
+
+
+def test_what_is_told_of_trouble() -> None:
+    async def test() -> None:
+        told: list[Trouble] = []
+        sim: Any = type("Where", (), {"rest_url": "http://127.0.0.1:9", "ws_url": "ws://x", "api_key": "KEYKEY", "api_secret": "SECRET"})
+        wire = Wire(settings(sim), told.append)
+
+        def answered(status: int, text: str, **headers: str) -> Fault:
+            with pytest.raises(Fault) as raised:
+                wire.decoded(Reply(status, {name.replace("_", "-"): value for name, value in headers.items()}, text))
+            wire.complain(raised.value, "BTCUSDT")
+            return raised.value
+
+        now = wire.clock.now()
+        assert answered(418, json.dumps({"code": -1003, "msg": f"IP(1.2.3.4) banned until {now + 90_000}."})).act is Act.REFUSED
+        assert told[-1].kind == "ban" and told[-1].until == now + 90_000 == wire.budget.banned_until
+        answered(418, "", retry_after="30")
+        assert len(told) == 1, "that it lasts so long is known"
+        answered(429, '{"code":-1003,"msg":"Too many requests."}', retry_after="5")
+        assert told[-1].kind == "slow" and abs(told[-1].until - now - 5_000) < 100
+        answered(429, "<html>no</html>", retry_after="200")
+        assert told[-1].kind == "ban", "the second in a row"
+        assert "SECRET" not in str(answered(400, '{"code":-9000,"msg":"for KEYKEY SECRET"}')) and told[-1].kind == "halt"
+        assert answered(200, "<html>").code == -3 and answered(502, "<html>x</html>").text == "no reason given"
+        assert wire.decoded(Reply(200, {}, "")) == {} and wire.decoded(Reply(200, {}, "[]")) == []
+        assert "SECRET" not in repr(told) + repr(vars(wire.urls) if hasattr(wire.urls, "__dict__") else wire.urls)
+        await wire.close()
+
+    run(test)
+
+
+def test_many_ask_for_the_time_at_once_and_one_asks_the_exchange() -> None:
+    async def test() -> None:
+        async with running() as it:
+            line: Any = it.exchange._line
+            before = len(it.asked("GET /fapi/v1/time"))
+            await asyncio.gather(*(line.wire.resync() for _ in range(8)))
+            assert len(it.asked("GET /fapi/v1/time")) - before <= 3
+
+    run(test)
+
+
+def test_connections_are_kept_warm() -> None:
+    async def test() -> None:
+        async with running() as it:
+            line: Any = it.exchange._line
+            await line.wire.warm()
+            ports = {seen.port for seen in it.sim.requests}
+            assert len(ports) >= door.WARM
+            seen = len(it.sim.requests)
+            it.exchange.place([it.order(L, ENTRY, 490_000 - step * 10) for step in range(40)])
+            await it.log.until(lambda: len(it.sim.requests) >= seen + 8)
+            assert {one.port for one in it.sim.requests[seen:]} <= ports
+
+    run(test)
