@@ -113,7 +113,7 @@ async def running(trading: bool = True, trades: bool = False, setup: Callable[[S
             yield Running(sim, exchange, log, instruments)
         finally:
             exchange.stop()
-            await asyncio.sleep(0.02)
+            await exchange.closed()
 
 
 def run(test: Callable[[], Any]) -> None:

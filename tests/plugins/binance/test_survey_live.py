@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import subprocess
 import sys
 from collections.abc import Callable
@@ -44,13 +43,14 @@ def look(setup: Callable[[Simulator], object] = lambda sim: None, **changes: Any
                 setup(sim)
                 if changes:  # another key than the one that read the sizes
                     exchange.stop()
+                    await exchange.closed()
                     exchange = BinanceExchange()
                 found.extend(await exchange.preflight(instruments, TERMS, known))
                 assert not [one for one in sim.venue.open_algos(BTC) if one.client_id.startswith(probe.PREFIX)]
                 assert not sim.venue.pits[BTC].countdown
             finally:
                 exchange.stop()
-                await asyncio.sleep(0.02)
+                await exchange.closed()
 
     run(test)
     return {fact.name: fact for fact in found}
@@ -142,7 +142,7 @@ def test_a_symbol_nobody_knows() -> None:
                 await exchange.instruments({"NOSUCHUSDT": TERMS[BTC]}, settings(sim))
             assert caught.value.permanent
             exchange.stop()
-            await asyncio.sleep(0.02)
+            await exchange.closed()
 
     run(test)
 
