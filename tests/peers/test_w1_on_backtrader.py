@@ -2,11 +2,12 @@
 
 Optional: `pip install 'hedgegridd[peers]'`. backtrader was chosen among five because it needs the least explaining: it depends on
 nothing, is installed in a second, matches resting limit and stop orders one by one, and knows a position for each data feed, so that
-the same bars under two names are the two legs of a hedge. (vectorbt and backtesting.py net both legs, hftbacktest wants its bars cut
-into trades, nautilus_trader is 300 MB with its own clock of sub-bar prices.)
+the same bars under two names are the two legs of a hedge. (vectorbt keeps no resting orders, hftbacktest no stops, backtesting.py ties
+the exits to their entry, nautilus_trader is 300 MB with its own clock of sub-bar prices. tests/bench/peers.py compares what all five
+come to.)
 
-The rules of W1 are written here a second time, as backtrader asks for them, and share only its parameters with ours. Where the two
-engines' models differ, and why it cannot show here:
+The rules of W1 are written a second time in `backtrader_w1` and `w1_rules`, and share nothing with ours. Where the two engines' models
+differ, and why it cannot show here:
 
 - A limit order whose price the open has passed: backtrader fills at the open, which is better; ours at the limit, never better. A bar
   opens here where the last one closed, and no order is placed beyond that.
@@ -22,10 +23,8 @@ engines' models differ, and why it cannot show here:
 from __future__ import annotations
 
 import importlib.util
-import warnings
 from collections import Counter
-from collections.abc import Iterator
-from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -50,6 +49,12 @@ class Fill(NamedTuple):
     role: int
     price: float
     qty: float
+
+
+@pytest.fixture(autouse=True)
+def as_scripts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The peers' scripts import each other as such."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
 
 
 @pytest.fixture(scope="module")
@@ -88,93 +93,11 @@ def ours(bars: list[Bar], monkeypatch: pytest.MonkeyPatch) -> tuple[list[Fill], 
 
 def theirs(bars: list[Bar]) -> tuple[list[Fill], int]:
     """What backtrader's broker fills of the same rules; and how often the grid was recentred."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import backtrader as bt
+    from peers import backtrader_w1
 
-    class Minutes(bt.feed.DataBase):  # type: ignore[misc]
-        """The bars, once for each leg."""
-
-        def start(self) -> None:
-            super().start()
-            self.rows: Iterator[Bar] = iter(bars)
-            self.time = datetime(2025, 1, 1)
-
-        def _load(self) -> bool:
-            row = next(self.rows, None)
-            if row is None:
-                return False
-            self.time += timedelta(minutes=1)
-            self.lines.datetime[0] = bt.date2num(self.time)
-            self.lines.open[0], self.lines.high[0], self.lines.low[0], self.lines.close[0] = map(float, row)
-            self.lines.volume[0] = self.lines.openinterest[0] = 0.0
-            return True
-
-    class Grid(bt.Strategy):  # type: ignore[misc]
-        """W1 once more. `order.info` says what an order is for."""
-
-        def __init__(self) -> None:
-            self.fills: list[Fill] = []
-            self.resting: dict[tuple[int, int], Any] = {}  # (leg, rung) -> entry
-            self.centre = self.width = 0.0
-            self.grids = 0
-
-        def next(self) -> None:
-            close = self.data.close[0]
-            if not self.grids or abs(close - self.centre) > w1_grid.RECENTRE * self.centre:
-                for order in self.resting.values():
-                    self.cancel(order)
-                self.resting.clear()
-                self.grids, self.centre, self.width = self.grids + 1, close, close * w1_grid.SPACING
-                for leg in (0, 1):
-                    for rung in range(w1_grid.STEPS):
-                        self.enter(leg, rung)
-
-        def enter(self, leg: int, rung: int) -> None:
-            away = (rung + 1) * self.width * (-1 if leg == 0 else 1)
-            self.resting[leg, rung] = self.order(leg, rung, ENTRY, self.centre + away)
-
-        def order(self, leg: int, rung: int, role: int, price: float) -> Any:
-            """Only an entry adds to its leg; a stop is the one that waits for a price to be passed."""
-            place = self.buy if (leg == 0) == (role == ENTRY) else self.sell
-            kind, qty = bt.Order.Stop if role == STOP else bt.Order.Limit, self.qty(rung)
-            made = place(data=self.datas[leg], size=qty, price=float(int(price + 0.5)), exectype=kind)
-            made.addinfo(leg=leg, rung=rung, role=role, grid=self.grids)
-            return made
-
-        def qty(self, rung: int) -> int:
-            return int(w1_grid.QTY * w1_grid.GROWTH**rung / w1_grid.LOT + 0.5)
-
-        def notify_order(self, order: Any) -> None:
-            if order.status != order.Completed:
-                assert order.status in (order.Submitted, order.Accepted, order.Canceled), order.getstatusname()
-                return
-            info, price = order.info, order.executed.price
-            self.fills.append(Fill(len(self) - 1, info.leg, info.role, price, abs(order.executed.size)))
-            if info.role == ENTRY:
-                self.opened(info, price)
-                return
-            self.cancel(info.twin)
-            if info.role == TAKE_PROFIT and info.grid == self.grids:
-                self.enter(info.leg, info.rung)
-
-        def opened(self, info: Any, price: float) -> None:
-            """A lot and its two exits, each of which ends the other."""
-            if info.grid == self.grids:
-                del self.resting[info.leg, info.rung]
-            good = self.width if info.leg == 0 else -self.width
-            profit = self.order(info.leg, info.rung, TAKE_PROFIT, price + w1_grid.TAKE_PROFIT_STEPS * good)
-            stop = self.order(info.leg, info.rung, STOP, price - w1_grid.STOP_STEPS * good)
-            profit.addinfo(twin=stop)
-            stop.addinfo(twin=profit)
-
-    cerebro = bt.Cerebro(stdstats=False)
-    cerebro.broker.set_cash(1e15)
-    for name in ("long", "short"):
-        cerebro.adddata(Minutes(), name=name)
-    cerebro.addstrategy(Grid)
-    strategy = cerebro.run()[0]
-    return strategy.fills, strategy.grids - 1
+    fills: list[Fill] = []
+    _, rules, _ = backtrader_w1.play(bars, lambda *fill: fills.append(Fill(*fill)))
+    return fills, rules.counts["recentres"]
 
 
 # --- both -----------------------------------------------------------------------------------------------------------------
