@@ -31,9 +31,10 @@ def settlements(window_ms: int, time: int, interval_ms: int, next_funding: int) 
     wait = next_funding - time if next_funding > time else next_funding - time + interval_ms
     if next_funding == 0 or wait <= 0:
         return 1
-    if wait > window_ms:
+    left = window_ms - wait
+    if left < 0:
         return 0
-    return 1 + (window_ms - wait) // interval_ms if interval_ms > 0 else 1
+    return 1 + left // interval_ms if 0 < interval_ms <= left else 1  # a division takes its time, and most often there is none to do
 
 
 def window_cost_bps(params: FundingParams, time: int, rate: float, interval_ms: int, next_funding: int) -> float:

@@ -15,9 +15,13 @@ MODULES = (
     "hedgegridd.model",
     *(f"hedgegridd.kernel.{name}" for name in ("ledger", "book", "matching", "diff", "ladder", "exits", "placement", "funding", "regime")),
     *(f"hedgegridd.kernel.{name}" for name in ("measures", "metrics")),
-    *(f"hedgegridd.research.fast.{name}" for name in ("shapes", "told", "refusals", "panel", "ease", "pit", "gate", "hear", "turn")),
+    *(
+        f"hedgegridd.research.fast.{name}"
+        for name in ("shapes", "told", "refusals", "panel", "ease", "pit", "gate", "hear", "glide", "turn")
+    ),
 )
 TURN = "hedgegridd.research.fast.turn"
+BOUND = (TURN, "hedgegridd.research.fast.glide")  # modules that call parts of the strategy
 DOORS = ("begin", "play")  # functions of `turn` that are called from outside
 
 
@@ -55,7 +59,7 @@ def twins(strategy: Any, wrap: Callable[[FunctionType, bool], Any]) -> dict[str,
     known |= {missing: wrap(missing, False) for missing in absent}
     bound = {**parts_of(strategy)._asdict(), "note": metrics.note}
     for name, twin_module in made.items():
-        space = {**twin_module.__dict__, **(bound if name == TURN else {})}
+        space = {**twin_module.__dict__, **(bound if name in BOUND else {})}
         twin_module.__dict__.update({key: known[value] for key, value in space.items() if _hashable(value) and value in known})
     return made
 

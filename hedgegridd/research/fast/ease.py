@@ -12,7 +12,7 @@ import math
 from hedgegridd.kernel import ledger, measures
 from hedgegridd.kernel.ledger import Books
 from hedgegridd.research.fast import shapes as s
-from hedgegridd.research.fast.panel import held_usdt
+from hedgegridd.research.fast.panel import worth
 from hedgegridd.research.fast.shapes import Guards, Run, Setup, books_of
 
 NEARLY = 1.0 - 1e-6  #: of a limit: whatever is below this part of it is below it, however the figures were rounded
@@ -70,38 +70,51 @@ def settled(guards: Guards) -> int:
 
 def at_ease(setup: Setup, run: Run) -> bool:
     """After a bar: would asking the strategy's own guard and every breaker change nothing?"""
-    n, x, ease = run.n, run.x, run.ease
+    x = run.x
+    hour, books = hourly(x[s.RATE], run.n[s.FUNDING_MS]), books_of(run.heart)
+    return unchanged(run) and far_off(setup, run, books, x[s.MARK], x[s.EQUITY], x[s.SESSION_PEAK], x[s.DAY_PEAK], hour)
+
+
+def unchanged(run: Run) -> bool:
+    """Whatever the prices: did every guard say that all is fine, and did nothing happen since but prices?"""
+    n = run.n
     if n[s.SETTLED] == 0 or n[s.CHANGED] == 1 or n[s.PAUSED_BY] != 0:
         return False
-    if n[s.ERRORS_FIRST] != n[s.ERRORS_LAST] or n[s.NOW] < n[s.ERRORS_UNTIL]:
-        return False
-    equity, start, peak, session = x[s.EQUITY], x[s.DAY_START], x[s.SESSION_PEAK], x[s.SESSION_START]
+    return bool(n[s.ERRORS_FIRST] == n[s.ERRORS_LAST] and n[s.NOW] >= n[s.ERRORS_UNTIL])
+
+
+def hourly(rate: float, interval_ms: int) -> float:
+    """What a leg pays or receives in an hour, its sign taken off; nan = not known."""
+    return abs(measures.hourly_rate(rate, interval_ms)) if interval_ms > 0 else math.nan
+
+
+def far_off(setup: Setup, run: Run, books: Books, mark: float, equity: float, peak: float, day_peak: float, hour: float) -> bool:
+    """Are all figures that move with the price far from their lines?"""
+    x, ease = run.x, run.ease
+    start, session = x[s.DAY_START], x[s.SESSION_START]
     if not (equity > 0.0 and start > 0.0 and session > 0.0):
         return False
-    if not (equity > start * ease[s.EASE_DAY] and equity > x[s.DAY_PEAK] * ease[s.EASE_DAY_PEAK]):
+    if not (equity > start * ease[s.EASE_DAY] and equity > day_peak * ease[s.EASE_DAY_PEAK]):
         return False
     if not (equity > peak * ease[s.EASE_PEAK] and equity > peak * ease[s.EASE_PAUSE]):
         return False
     if not (start - equity < ease[s.EASE_DAY_USDT] and session - equity < ease[s.EASE_SESSION_USDT]):
         return False
-    return easily_held(setup, run, books_of(run.heart))
+    return easily_held(setup, run, books, mark, equity, hour)
 
 
-def easily_held(setup: Setup, run: Run, books: Books) -> bool:
+def easily_held(setup: Setup, run: Run, books: Books, mark: float, equity: float, hour: float) -> bool:
     """Are the legs and their openers so small, and their funding so cheap, that no guard minds?"""
-    x, ease, equity = run.x, run.ease, run.x[s.EQUITY]
-    long_usdt, short_usdt = held_usdt(books, run, setup, 0), held_usdt(books, run, setup, 1)
+    x, ease, unit, tiers = run.x, run.ease, setup.terms.unit, setup.terms.tiers
+    long_usdt, short_usdt = worth(books, unit, 0, mark), worth(books, unit, 1, mark)
     long, short = long_usdt + x[s.OPENERS], short_usdt + x[s.OPENERS_SHORT]
     if not (long < ease[s.EASE_SIZE] and short < ease[s.EASE_SIZE] and long + short < equity * ease[s.EASE_INITIAL]):
         return False
     if books.long_qty + books.short_qty == 0:
         return True
-    tiers = setup.terms.tiers
     if not ledger.leg_maint(long_usdt, tiers) + ledger.leg_maint(short_usdt, tiers) < equity * ease[s.EASE_MAINT]:
         return False
     if run.guards.on[s.FUNDING_COST] == 0:
         return True
-    if math.isnan(x[s.RATE]) or run.n[s.FUNDING_MS] == 0:
-        return False
-    rate = abs(measures.hourly_rate(x[s.RATE], run.n[s.FUNDING_MS]))
-    return bool(measures.eight_hour_bps(rate) < ease[s.EASE_COST] and rate * max(long_usdt, short_usdt) < ease[s.EASE_COST_USDT])
+    # A rate that is not known is nan, and no comparison with it is true.
+    return bool(measures.eight_hour_bps(hour) < ease[s.EASE_COST] and hour * max(long_usdt, short_usdt) < ease[s.EASE_COST_USDT])

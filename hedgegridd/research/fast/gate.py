@@ -31,7 +31,13 @@ def hold(run: Run) -> int:
 
 def touched(run: Run) -> None:
     """An open order is not what it was: sums, and what was last made of them, hold no more."""
-    run.n[s.CHANGED], run.n[s.COMPARED], run.n[s.WEIGHED] = 1, 0, 0
+    run.n[s.CHANGED] = 1
+    under_way(run)
+
+
+def under_way(run: Run) -> None:
+    """An open order is on another way, and comes to the same sums."""
+    run.n[s.COMPARED], run.n[s.WEIGHED] = 0, 0
 
 
 # --- what the open orders come to -----------------------------------------------------------------------------------------
@@ -74,6 +80,18 @@ def count_up(run: Run) -> None:
                 n[s.CLOSING + leg] = 1
                 if role == STOP and orders.state[row] == s.LIVE and n[s.STOP_AT + leg] == 0:
                     n[s.STOP_AT + leg] = orders.price[row]
+
+
+def count_in(setup: Setup, run: Run, leg: int, role: int, price: int, qty: int) -> None:
+    """A new order, the last in every sum, where these hold."""
+    n = run.n
+    if n[s.CHANGED] == 1:
+        return
+    if role == ENTRY:
+        n[s.ENTRIES + leg] += 1
+        run.x[s.OPENERS + leg] += qty * price * setup.terms.unit
+    elif role != TAKE_PROFIT:
+        n[s.CLOSING + leg] = 1
 
 
 def any_mine(run: Run) -> bool:
@@ -186,12 +204,13 @@ def place(setup: Setup, run: Run, leg: int, role: int, price: int, qty: int) -> 
         return
     n[s.GENERATION] += 1
     n[s.COUNT_ORDERS] += 1
-    touched(run)
+    under_way(run)
     orders.ticket[row], orders.leg[row], orders.role[row], orders.price[row] = n[s.GENERATION], leg, role, price
     orders.qty[row], orders.filled[row], orders.ending[row], orders.mine[row] = qty, 0, 0, 1
     orders.rests[row], orders.there[row], orders.done[row] = 0, 0, 0
     orders.state[row] = s.PENDING if role == ENTRY else s.SENT
     orders.count[0] = row + 1
+    count_in(setup, run, leg, role, price, qty)
     log(run, s.L_ORDER, n[s.GENERATION], leg, role, order_side(leg, role), price, qty, 0, 0.0, 0.0)
     if role == ENTRY:
         n[s.WANT_DURABLE] = 1
@@ -210,7 +229,7 @@ def release(setup: Setup, run: Run) -> None:
                 drop(run, row)
             else:
                 orders.state[row], orders.there[row], leaving = s.SENT, pit.LEAVING, True
-                touched(run)
+                under_way(run)
     if leaving:
         pit.place_openers(run, setup, 0, last)
 
@@ -236,7 +255,7 @@ def cancel(run: Run, row: int) -> bool:
         drop(run, row)
         return False
     run.orders.ending[row] = 1
-    touched(run)
+    under_way(run)
     pit.withdraw(run, row)
     return True
 
@@ -261,7 +280,7 @@ def amend(setup: Setup, run: Run, row: int, remaining: int) -> None:
             pit.tidy(run, setup)
         return
     orders.ending[row] = 1
-    touched(run)
+    under_way(run)
     whole = remaining + orders.filled[row]
     log(run, s.L_AMENDED, orders.ticket[row], 0, 0, 0, 0, whole, 0, 0.0, 0.0)
     pit.amend(run, setup, row, whole)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 
-from hedgegridd.kernel import ledger
+from hedgegridd.kernel import diff, ledger
 from hedgegridd.kernel.book import CLOSE, STOP
 from hedgegridd.kernel.ledger import Books
 from hedgegridd.model import Moment
@@ -17,6 +17,7 @@ from hedgegridd.research.fast.shapes import Events, Run, Setup, books_of, keep_b
 from hedgegridd.research.fast.told import log
 
 FLATTEN_RETRY_MAX_MS = 5_000
+UNSURE = -2
 FILL, RESET, LOOK = int(Moment.FILL), int(Moment.RESET), int(Moment.LOOK)
 
 
@@ -35,10 +36,13 @@ def revalue(setup: Setup, run: Run) -> None:
     run.n[s.DIRTY] = 1
 
 
-def moved(run: Run) -> None:
-    """An order's state changed."""
-    run.n[s.STIRRED] = run.n[s.DIRTY] = run.n[s.TIDY] = 1
-    gate.touched(run)
+def moved(run: Run, known: bool) -> None:
+    """An order's state changed. `known`: the last comparison has found already what one would find now."""
+    n = run.n
+    n[s.DIRTY] = n[s.TIDY] = n[s.CHANGED] = 1
+    n[s.WEIGHED] = 0
+    if not known:
+        n[s.STIRRED], n[s.COMPARED] = 1, 0
 
 
 def reason(run: Run, moment: int, leg: int, role: int, price: int, qty: int) -> None:
@@ -108,13 +112,14 @@ def exchange(setup: Setup, run: Run, kind: int, place: int) -> None:
         rejected(setup, run, row, more)
     elif kind == s.AMENDED:
         run.orders.qty[row], run.orders.ending[row] = inbox.qty[place], 0
-        moved(run)
+        moved(run, serves(setup, run, row))
     elif more == pit.NOT_KNOWN:
         run.n[s.BAIL] = s.BAIL_UNKNOWN_ORDER
     else:
+        known = run.orders.ending[row] == 1 and spare(run, row)
         run.orders.mine[row] = run.orders.ending[row] = 0
         log(run, s.L_CANCELLED, ticket, 0, 0, 0, 0, 0, more, 0.0, 0.0)
-        moved(run)
+        moved(run, known)
 
 
 def accepted(setup: Setup, run: Run, row: int) -> None:
@@ -126,22 +131,36 @@ def accepted(setup: Setup, run: Run, row: int) -> None:
     refusals.pardon(run.refusals, orders.leg[row], orders.role[row], orders.price[row])
     log(run, s.L_ACCEPTED, orders.ticket[row], 0, 0, 0, 0, 0, 0, 0.0, 0.0)
     if not foreseen(setup, run, row):
-        moved(run)
+        moved(run, False)
 
 
 def foreseen(setup: Setup, run: Run, row: int) -> bool:
-    """Since an order last changed, have the guards looked, did a comparison find nothing to do, and did it find this one, no stop, to be
-    what is wished? Then that it rests now changes nothing that either looks at."""
-    n, role = run.n, run.orders.role[row]
-    if n[s.COMPARED] == 0 or n[s.WEIGHED] == 0 or n[s.DIRTY] == 1 or n[s.STIRRED] == 1 or n[s.FLATTENING] == 1:
-        return False
-    if run.plan.count[0] > 0 or role == STOP or role == CLOSE:
-        return False
-    rung = run.plan.serves[run.orders.at[row]]
+    """Since an order last changed, have the guards looked, and did a comparison find this one to be what is wished? Then that it rests
+    now changes nothing that either looks at."""
+    return bool(run.n[s.WEIGHED] == 1 and run.n[s.DIRTY] == 0 and serves(setup, run, row))
+
+
+def serves(setup: Setup, run: Run, row: int) -> bool:
+    """Did the last comparison, since when no order but those like it changed, find nothing to do, and this one, no stop, to be what is
+    wished? Then one that knows it to rest finds the same."""
+    rung = server_of(run, row)
     if rung < 0:
         return False
     wanted, remaining = run.wanted.qty[rung], run.orders.qty[row] - run.orders.filled[row]
     return bool(abs(remaining - wanted) * 100.0 <= setup.qty_tolerance_pct * wanted)
+
+
+def spare(run: Run, row: int) -> bool:
+    """Did that comparison find this one, no stop, to serve nothing, its cancel on its way? Then one without it finds the same."""
+    return server_of(run, row) == diff.FREE
+
+
+def server_of(run: Run, row: int) -> int:
+    """The row of the wish that an order served when last compared, or FREE; UNSURE where that does not hold for certain."""
+    n, role = run.n, run.orders.role[row]
+    if n[s.COMPARED] == 0 or n[s.STIRRED] == 1 or n[s.FLATTENING] == 1 or run.plan.count[0] > 0 or role == STOP or role == CLOSE:
+        return UNSURE
+    return int(run.plan.serves[run.orders.at[row]])
 
 
 def rejected(setup: Setup, run: Run, row: int, code: int) -> None:
@@ -167,7 +186,7 @@ def rejected(setup: Setup, run: Run, row: int, code: int) -> None:
         pit.report(run)
     elif code == -2021 and gate.count_leg(run, leg, STOP) == 0:
         gate.close_leg(setup, run, leg, ledger.held(books_of(run.heart), leg))
-    moved(run)
+    moved(run, False)
 
 
 def part_of_the_trade(code: int) -> bool:

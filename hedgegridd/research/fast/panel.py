@@ -65,11 +65,15 @@ def worse(value: float, limit: float, other: float, other_limit: float) -> int:
 
 def held_usdt(books: Books, run: Run, setup: Setup, leg: int) -> float:
     """Notional of a leg at the mark, else at its entry."""
+    return worth(books, setup.terms.unit, leg, run.x[MARK])
+
+
+def worth(books: Books, unit: float, leg: int, mark: float) -> float:
+    """The same at a given mark."""
     qty = ledger.held(books, leg)
     if qty == 0:
         return 0.0
-    mark = run.x[MARK]
-    return ledger.notional(qty, setup.terms.unit, ledger.entry(books, leg) if math.isnan(mark) else mark)
+    return ledger.notional(qty, unit, ledger.entry(books, leg) if math.isnan(mark) else mark)
 
 
 def daily_loss(run: Run, guards: Guards) -> int:

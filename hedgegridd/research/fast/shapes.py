@@ -256,6 +256,8 @@ INTS = 64
 # Columns of Run.x, money and prices.
 MARK, RATE, EQUITY, NET, MARKED, SESSION_START, SESSION_PEAK, DAY_START, DAY_PEAK, OPENERS, OPENERS_SHORT, WALLET = range(12)
 FLOATS = 16
+# Columns of Run.heart and Run.pit that are asked for alone.
+LONG_QTY, SHORT_QTY = 0, 2
 # Columns of Run.ease: how far a figure may go while its guard is surely fine. The first four are parts of a baseline that equity must
 # stay above, the next four USDT (the very limits), then basis points, and parts of equity that margin must stay below.
 EASE_DAY, EASE_PEAK, EASE_DAY_PEAK, EASE_PAUSE, EASE_DAY_USDT, EASE_SESSION_USDT, EASE_SIZE, EASE_COST_USDT, EASE_COST = range(9)

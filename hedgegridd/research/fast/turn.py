@@ -15,7 +15,7 @@ from hedgegridd.kernel.book import CLOSE, ENTRY, FAR, STOP, TAKE_PROFIT
 from hedgegridd.kernel.exits import emergency_trigger
 from hedgegridd.kernel.ledger import Books
 from hedgegridd.model import Market, Moment
-from hedgegridd.research.fast import ease, gate, hear, panel, pit, refusals
+from hedgegridd.research.fast import ease, gate, glide, hear, panel, pit, refusals
 from hedgegridd.research.fast import shapes as s
 from hedgegridd.research.fast.shapes import Events, Run, Setup, books_of
 from hedgegridd.research.fast.told import log
@@ -51,30 +51,47 @@ def begin(setup: Setup, run: Run, time: int) -> None:
 
 def play(setup: Setup, params: Any, run: Run, state: Any, events: Events, first: int, last: int) -> tuple[Any, int]:
     """Take in events `first` to before `last`, as far as the log has room; the state, and which event comes next."""
-    for at in range(first, last):
+    at = first
+    while at < last:
         if run.log.count[0] > s.LOG_ROWS - s.LOG_SPARE or run.log.trips[0] > s.TRIPS - s.GUARDS or run.n[s.BAIL] != 0:
             return state, at
-        kind, time = events.kind[at], events.time[at]
-        if kind == s.BAR and pit.passes(run, time, events.high[at], events.low[at], events.close[at], events.volume[at]):
-            calm = look(setup, run, events, at)
-            market = market_of(run, BAR_MOMENT, run.n[s.NOW], 0, 0, 0, 0, 1.0)
-            state = learn(params, state, market)
-            if not still(params, state, market):
-                state = wishes(params, state, market, run.wish)
-                calm = False
-            if act(setup, run, calm):
-                state = hear_out(setup, params, run, state, events, at)
-        elif kind == s.WARM:
-            state = warm(params, run, state, events, at)
-        else:
-            if kind == s.BAR:
-                pit.see_bar(run, setup, time, events.open[at], events.high[at], events.low[at], events.close[at], events.volume[at])
-            elif kind == s.FUNDING:
-                pit.settle(run, setup, time, events.rate[at])
-            state = listen(setup, params, run, state, events, at)
-        if kind == s.BAR and setup.rows == 1:
-            tell_bar(params, run, state, time)
+        learnt = False
+        if events.kind[at] == s.BAR and glide.ready(run):
+            state, at, learnt = glide.bars(setup, params, run, state, events, at, last)
+            if at == last:
+                return state, at
+        state = one(setup, params, run, state, events, at, learnt)
+        at += 1
     return state, last
+
+
+def one(setup: Setup, params: Any, run: Run, state: Any, events: Events, at: int, learnt: bool) -> Any:
+    """Take in one event; of a bar that was `learnt` from only the wish is to be made."""
+    kind, time = events.kind[at], events.time[at]
+    if learnt:
+        state = wishes(params, state, market_of(run, BAR_MOMENT, run.n[s.NOW], 0, 0, 0, 0, 1.0), run.wish)
+        if act(setup, run, False):
+            state = hear_out(setup, params, run, state, events, at)
+    elif kind == s.BAR and pit.passes(run, time, events.high[at], events.low[at], events.close[at], events.volume[at]):
+        calm = look(setup, run, events, at)
+        market = market_of(run, BAR_MOMENT, run.n[s.NOW], 0, 0, 0, 0, 1.0)
+        state = learn(params, state, market)
+        if not still(params, state, market):
+            state = wishes(params, state, market, run.wish)
+            calm = False
+        if act(setup, run, calm):
+            state = hear_out(setup, params, run, state, events, at)
+    elif kind == s.WARM:
+        state = warm(params, run, state, events, at)
+    else:
+        if kind == s.BAR:
+            pit.see_bar(run, setup, time, events.open[at], events.high[at], events.low[at], events.close[at], events.volume[at])
+        elif kind == s.FUNDING:
+            pit.settle(run, setup, time, events.rate[at])
+        state = listen(setup, params, run, state, events, at)
+    if kind == s.BAR and setup.rows == 1:
+        tell_bar(params, run, state, time)
+    return state
 
 
 def look(setup: Setup, run: Run, events: Events, at: int) -> bool:
@@ -210,12 +227,13 @@ def risk(setup: Setup, run: Run) -> None:
     """The strategy's own risk_management, then every breaker."""
     n = run.n
     n[s.DIRTY], n[s.WEIGHED] = 0, 1
+    gate.tally(run, setup)
+    if n[s.NOW] == n[s.SEEN] and ease.at_ease(setup, run):  # the data are as fresh as at a bar
+        return
     own_guard(setup, run)
     if setup.guarded == 0:
         n[s.SETTLED] = 1
-        gate.tally(run, setup)
         return
-    gate.tally(run, setup)
     books = books_of(run.heart)
     long_usdt, short_usdt = panel.held_usdt(books, run, setup, 0), panel.held_usdt(books, run, setup, 1)
     busy = books.long_qty + books.short_qty > 0 or gate.any_mine(run)
