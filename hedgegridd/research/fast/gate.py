@@ -46,40 +46,35 @@ def under_way(run: Run) -> None:
 def tally(run: Run, setup: Setup) -> None:
     """Sum up the open orders, if one of them changed."""
     if run.n[s.CHANGED] == 1:
-        sum_up(run, setup)
+        sum_up(run, setup.terms.unit)
 
 
-def sum_up(run: Run, setup: Setup) -> None:
-    """All sums anew."""
-    count_up(run)
-    x, orders = run.x, run.orders
-    x[s.OPENERS] = x[s.OPENERS_SHORT] = 0.0
-    for row in range(orders.count[0]):
-        if orders.mine[row] == 1 and orders.role[row] == ENTRY:
-            x[s.OPENERS + orders.leg[row]] += (orders.qty[row] - orders.filled[row]) * orders.price[row] * setup.terms.unit
-    run.n[s.CHANGED] = 0
-
-
-def tally_now(run: Run) -> None:
-    """As far as a bar's row shows them."""
-    if run.n[s.CHANGED] == 1:
-        count_up(run)
-
-
-def count_up(run: Run) -> None:
-    """How many entries rest or are in flight, the trigger of each leg's resting stop, and whether a leg is being closed."""
+def sum_up(run: Run, unit: float) -> None:
+    """How many entries rest or are in flight and what they are worth, the trigger of each leg's resting stop, and whether a leg is being
+    closed. The sums are made on their own, not in their places, which would wait for each other."""
     n, orders = run.n, run.orders
+    entries, entries_short, openers, openers_short = 0, 0, 0.0, 0.0
     for leg in (0, 1):
-        n[s.ENTRIES + leg] = n[s.STOP_AT + leg] = n[s.CLOSING + leg] = 0
+        n[s.STOP_AT + leg] = n[s.CLOSING + leg] = 0
     for row in range(orders.count[0]):
         if orders.mine[row] == 1:
-            leg, role = orders.leg[row], orders.role[row]
+            short, role = orders.leg[row] == 1, orders.role[row]
             if role == ENTRY:
-                n[s.ENTRIES + leg] += 1
+                worth = (orders.qty[row] - orders.filled[row]) * orders.price[row] * unit
+                entries, entries_short = entries + (0 if short else 1), entries_short + (1 if short else 0)
+                openers, openers_short = openers + (0.0 if short else worth), openers_short + (worth if short else 0.0)
             elif role != TAKE_PROFIT:
-                n[s.CLOSING + leg] = 1
-                if role == STOP and orders.state[row] == s.LIVE and n[s.STOP_AT + leg] == 0:
-                    n[s.STOP_AT + leg] = orders.price[row]
+                count_closer(run, row)
+    n[s.ENTRIES], n[s.ENTRIES_SHORT], run.x[s.OPENERS], run.x[s.OPENERS_SHORT] = entries, entries_short, openers, openers_short
+    n[s.CHANGED] = 0
+
+
+def count_closer(run: Run, row: int) -> None:
+    """A stop, or a close at once."""
+    n, leg = run.n, run.orders.leg[row]
+    n[s.CLOSING + leg] = 1
+    if run.orders.role[row] == STOP and run.orders.state[row] == s.LIVE and n[s.STOP_AT + leg] == 0:
+        n[s.STOP_AT + leg] = run.orders.price[row]
 
 
 def count_in(setup: Setup, run: Run, leg: int, role: int, price: int, qty: int) -> None:

@@ -90,7 +90,7 @@ def one(setup: Setup, params: Any, run: Run, state: Any, events: Events, at: int
             pit.settle(run, setup, time, events.rate[at])
         state = listen(setup, params, run, state, events, at)
     if kind == s.BAR and setup.rows == 1:
-        tell_bar(params, run, state, time)
+        tell_bar(setup, params, run, state, time)
     return state
 
 
@@ -141,6 +141,17 @@ def listen(setup: Setup, params: Any, run: Run, state: Any, events: Events, at: 
 
 def hear_out(setup: Setup, params: Any, run: Run, state: Any, events: Events, at: int) -> Any:
     """Until nothing is left to say, and the disk has spoken: facts and risk, thought, then orders."""
+    while hear_some(setup, run, events, at):
+        state = think(params, run, state)
+        answer(setup, run)
+    run.inbox.span[0] = run.inbox.span[1] = 0
+    if run.n[s.TIDY] == 1:
+        forget(run)
+    return state
+
+
+def hear_some(setup: Setup, run: Run, events: Events, at: int) -> bool:
+    """Until something gives thought. False = all was heard. The state of the strategy, a large one, is not carried along here."""
     n, span = run.n, run.inbox.span
     while span[0] < span[1] or n[s.WANT_DURABLE] == 1:
         place, kind = span[0], s.DURABLE
@@ -151,14 +162,16 @@ def hear_out(setup: Setup, params: Any, run: Run, state: Any, events: Events, at
             n[s.WANT_DURABLE] = 0
         take(setup, run, kind, place, events, at)
         if n[s.THOUGHTS] > 0:
-            state = think(params, run, state)
-        compare(setup, run)
-        protect(setup, run)
-        flatten(setup, run)
-    span[0] = span[1] = 0
-    if n[s.TIDY] == 1:
-        forget(run)
-    return state
+            return True
+        answer(setup, run)
+    return False
+
+
+def answer(setup: Setup, run: Run) -> None:
+    """After thought, if there was any: orders, protection, flatten."""
+    compare(setup, run)
+    protect(setup, run)
+    flatten(setup, run)
 
 
 def take(setup: Setup, run: Run, kind: int, place: int, events: Events, at: int) -> None:
@@ -535,10 +548,10 @@ def close_in_pieces(setup: Setup, run: Run, books: Books, leg: int) -> None:
 # --- what is told -------------------------------------------------------------------------------------------------------
 
 
-def tell_bar(params: Any, run: Run, state: Any, time: int) -> None:
+def tell_bar(setup: Setup, params: Any, run: Run, state: Any, time: int) -> None:
     """A row of the symbol and the account after a bar and all that came of it."""
     n, x, rows, books = run.n, run.x, run.rows, books_of(run.heart)
-    gate.tally_now(run)
+    gate.tally(run, setup)
     at = rows.count[0]
     regime, center = stance(params, state)
     rows.time[at], rows.close[at], rows.regime[at], rows.center[at] = time, n[s.CLOSE], regime, center
