@@ -156,7 +156,8 @@ def play(job: Job, config: Config, feed: Any, recorder: Any, code: Any, engine: 
 
 def watched(job: Job, feed: Any, run: Callable[[Callable[[int], None]], Outcome]) -> Outcome:
     """A run with its progress shown, on a terminal."""
-    progress = Progress(None if job.quiet else feed.span(), sys.stderr)
+    shown = not job.quiet and sys.stderr.isatty()  # to find the span takes reading every time there is
+    progress = Progress(feed.span() if shown else None, sys.stderr)
     try:
         return run(progress.show)
     finally:

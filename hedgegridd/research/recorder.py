@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +30,11 @@ ENTRY, TAKE_PROFIT, STOP = int(Role.ENTRY), int(Role.TAKE_PROFIT), int(Role.STOP
 ROW = ("time", "close", "regime", "center", "long_qty", "short_qty", "long_entry", "short_entry", "long_stop", "short_stop", "long_rungs",
        "short_rungs", "funding_rate", "realized", "fees", "funding", "equity", "wallet")  # fmt: skip
 STOPPED = "stop filled"
+#: How columns of equity.parquet are written whose every value is another one; a dictionary serves the others best.
+ENCODED = {"time": "DELTA_BINARY_PACKED", **dict.fromkeys(("close", "equity_usdt", "drawdown_pct"), "BYTE_STREAM_SPLIT")}
 
 
+@lru_cache(1024)  # much happens at one moment
 def moment(time: int) -> str:
     """ISO 8601 with milliseconds; "" for never."""
     return datetime.fromtimestamp(time / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z") if time else ""
@@ -316,7 +320,8 @@ class Course:
         schema = equity_schema()
         values = {"symbol": symbols, "drawdown_pct": drawdown, **self._plain(symbols, columns)}
         if self._writer is None:
-            self._writer = parquet.ParquetWriter(self.path, schema, compression="zstd")
+            steady = [name for name in schema.names if name not in ENCODED]
+            self._writer = parquet.ParquetWriter(self.path, schema, compression="zstd", use_dictionary=steady, column_encoding=ENCODED)
         self._writer.write_table(pyarrow.table([values[name] for name in schema.names], schema=schema))
 
     def _plain(self, symbols: list[str], columns: dict[str, Any]) -> dict[str, Any]:
