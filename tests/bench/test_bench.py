@@ -57,3 +57,37 @@ def test_w1_sees_the_equity_of_every_bar_though_it_skips_most() -> None:
     assert slow == whole
     assert (whole.all[1][grid.PEAK], whole.deepest) == (peak, deepest)
     assert whole.counts["entries"] > 50 and peak > grid.CASH and deepest > 0
+
+
+def test_a_peer_that_cannot_be_asked_says_why(tmp_path: Path) -> None:
+    peers = import_module("peers")
+    (tmp_path / "file").touch()  # where no environment can be made
+    assert "HEDGEGRIDD_PEERS" in peers.installed(peers.PEERS[0], None)
+    why = peers.installed(peers.PEERS[0], tmp_path / "file")
+    row = peers.absent(peers.PEERS[0], why)
+    assert isinstance(why, str) and why in row.note and math.isnan(row.value)
+
+
+def test_what_a_peer_came_to_stands_beside_ours() -> None:
+    peers, w1 = import_module("peers"), import_module("w1")
+    ours = w1.Result(dict(zip(w1.EXPECTED, (4, 3, 1, 2), strict=True)), 10_000.0, 0.0, ())
+    told = {"version": "1", "bars": 1_000, "seconds": 2.0, "whole": 5.0, "rss_mb": 80.0, "equity": 9_999.5, **ours.counts}
+    speed, ratio, whole = peers.of_a_peer(peers.PEERS[1], [told], ours, 1e6, 500.0, 1.0)
+    assert (speed.value, ratio.value, whole.value) == (500.0, 2_000.0, 1.0)
+    assert "counts as ours" in speed.note and "equity -0.500" in speed.note
+    odd = peers.of_a_peer(peers.PEERS[0], [{**told, "stops": 2}], ours, 1e6, 500.0, 1.0)
+    assert "counts [4, 3, 2, 2], ours [4, 3, 1, 2]" in odd[0].note and odd[-1].value == 0.2
+
+
+def test_peers_play_the_same_w1(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their scripts can import nothing of ours, and so have its figures a second time."""
+    scripts = HERE.parent / "peers"
+    monkeypatch.syspath_prepend(str(scripts))
+    theirs, ours = import_module("w1_rules"), import_module("w1_grid")
+    names = ("STEPS", "SPACING", "GROWTH", "QTY", "TAKE_PROFIT_STEPS", "STOP_STEPS", "RECENTRE", "FUNDING", "FUNDING_EVERY", "CASH",
+             "TICK", "LOT", "ENTRY", "TAKE_PROFIT", "STOP")  # fmt: skip
+    assert {name: getattr(theirs, name) for name in names} == {name: getattr(ours, name) for name in names}
+    assert list(ours.new_run().qty) == theirs.LOTS
+    terms = ours.new_terms()
+    assert (terms.maker, terms.taker) == (theirs.MAKER, theirs.TAKER)
+    assert all((scripts / f"{peer.name}_w1.py").is_file() for peer in import_module("peers").PEERS)
