@@ -202,7 +202,8 @@ class Exchange(Protocol):
         """Change the whole quantity (filled part included) of a resting limit order: Amended, or Rejected which leaves it as it was."""
 
     def cancel(self, orders: Sequence[Order]) -> None:
-        """Cancel these: Cancelled for each, or a Fill that was faster. An order not known is answered Cancelled("unknown")."""
+        """Cancel these: Cancelled for each, or a Fill that was faster; Unsure where it was not done or nobody knows. An order not known
+        is answered Cancelled("unknown")."""
 
     def report(self, doubted: Sequence[Order] = (), now: int = 0) -> None:
         """Answer with one `Report`: positions and own and foreign orders, read from the exchange after this call.

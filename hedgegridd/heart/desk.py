@@ -332,12 +332,12 @@ class Desk:
         refused = self.refusals.get(rung)
         return f"refused by the exchange: {refused.reason}; tried again later" if refused is not None and now < refused.until else ""
 
-    def refused(self, order: Order, reason: str, now: int) -> None:
-        """The exchange refused this rung: wait before it is tried again, twice as long each time."""
+    def refused(self, order: Order, reason: str, now: int, heard: bool = True) -> None:
+        """The exchange refused this rung: wait before it is tried again, twice as long each time; where it was not even asked, not so."""
         self.refusals = {key: old for key, old in self.refusals.items() if now - old.until < REFUSED_MAX_MS}  # none is kept for ever
         key = (order.leg, order.role, order.price)
         last = self.refusals.get(key)
-        wait = min(2 * last.wait_ms, REFUSED_MAX_MS) if last is not None else REFUSED_MS
+        wait = min(2 * last.wait_ms, REFUSED_MAX_MS) if last is not None and heard else REFUSED_MS
         self.refusals[key] = Refusal(now + wait, wait, reason)
         self._refused_until = max(self._refused_until, now + wait)
 

@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 
 #: Refusals that are part of the trade, not a fault of ours: a maker that would take, an order or a position that a fill was quicker
 #: to end, a stop that the market is through already; and what its own limits keep from being sent at all.
-NOT_ERRORS = frozenset({-5022, -2011, -2013, -2021, -2022, -4118, -4509, -1003, -1008, -1015})
+NOT_ERRORS = frozenset({-5022, -2011, -2013, -2021, -2022, -4118, -4509, -1003, -1008, -1015, -2, -4})
+NOT_ASKED = frozenset({-1003, -2, -4})  # banned, never sent, no room for it: says nothing of the order
 IN_THE_WAY = frozenset({-2022, -4118})  # other closing orders leave this one nothing to close
 
 
@@ -76,7 +77,7 @@ def rejected(engine: Engine, event: Rejected) -> None:
         del desk.orders.ending[event.client_id]
     else:  # also where its cancel is on its way: what never rested needs none
         desk.orders.refused(event.client_id)
-    desk.refused(order, event.reason, engine.now)
+    desk.refused(order, event.reason, engine.now, event.code not in NOT_ASKED)
     if event.code not in NOT_ERRORS:
         engine.errors.append(engine.now)
         desk.errors.append(engine.now)

@@ -254,11 +254,9 @@ class Orders:
         await self.inquiry.end(order.symbol, order.client_id, str(row["orderId"]), executed, whole(row.get("updateTime")), "cancelled")
 
     async def _not_cancelled(self, order: Order, fault: Fault) -> None:
-        known = self.told.live.get(order.client_id)
+        """Not done, or not known: a cancel is never told as refused, for the order may rest and must be looked for."""
         if fault.act is Act.GONE:
             await self._look_up(order, str(fault), 0)
-        elif fault.act is Act.REFUSED and known is not None and known.order_id:
-            self.told.rejected(order.client_id, fault.code, str(fault))
         else:
             self.told.unsure(order.client_id, str(fault))
 

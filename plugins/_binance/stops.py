@@ -47,10 +47,7 @@ class Stops:
             try:
                 row = await self._remove(order)
             except Fault as fault:
-                if fault.meaning.act is Act.REFUSED and order.client_id in self.told.live:
-                    self.told.rejected(order.client_id, fault.code, str(fault))
-                else:
-                    self.told.unsure(order.client_id, str(fault))
+                self.told.unsure(order.client_id, str(fault))
                 return
             if row is not None:
                 self.told.cancelled(order.client_id, whole(row.get("updateTime")), "cancelled")
