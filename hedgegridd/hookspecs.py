@@ -238,7 +238,8 @@ class NetworkExchange(Exchange, Protocol):
     async def preflight(self, instruments: dict[str, Instrument], terms: dict[str, Terms], settings: Any) -> list[Fact]:
         """Look at the account and put right what may be (hedge mode, leverage, margin type), in this order: clock, key and its rights,
         position mode, multi-asset mode, leverage and margin type, a far stop placed and cancelled, foreign orders and positions.
-        The fact `balance` has the wallet, USDT, as its `found`; `countdown`, where it was tried over the far stop, "spares stops"."""
+        The fact `balance` has the wallet, USDT, as its `found`; `countdown`, where it was tried over the far stop, "spares stops", and
+        "not tried: ..." where orders are in its way."""
 
     async def history(self, symbol: str, interval_ms: int, bars: int) -> list[Bar]:
         """The last complete bars, oldest first, at most `bars`."""

@@ -37,7 +37,7 @@ from hedgegridd.live.pluginfolder import PluginFolder
 from hedgegridd.live.pulse import Pulse
 from hedgegridd.live.reload import reload
 from hedgegridd.live.services import Services
-from hedgegridd.live.survey import Surveyed, as_funded, as_kept, learn, live_feed, survey, table
+from hedgegridd.live.survey import Surveyed, as_funded, as_kept, as_probed, learn, live_feed, survey, table
 from hedgegridd.model import KillFile, Mode, PluginChanged, Severity, Started
 from hedgegridd.plugins import Registry, equip, foreign_folders
 from hedgegridd.progress import Progress
@@ -176,6 +176,8 @@ async def _on_a_market(config: Config, registry: Registry, options: Options, env
         try:
             for fact, line in zip(surveyed.facts, table(surveyed.facts, plain=not sys.stderr.isatty()), strict=True):
                 log.event("INFO" if fact.ok else "ERROR", f"preflight: {line}")
+            before = (recovered.checkpoint or {}).get("config", {}).get("exchange_countdown", {}).get("enabled")
+            surveyed = surveyed._replace(config=as_probed(surveyed.config, surveyed.facts, before))
             config, feed = surveyed.config, live_feed(surveyed)
             engine = build(config, registry, carries=feed.carries, cadence_ms=feed.cadence_ms)
             recovered = damaged(recovered, recover(engine, recovered, registry))

@@ -24,7 +24,7 @@ from hedgegridd.model import Instrument, Mode
 from hedgegridd.plugins import Registry
 from hedgegridd.schema import BracketTable, Config, FiltersTable
 
-SPARES = "spares stops"  # what the fact `countdown` finds where stops outlive it
+SPARES, NOT_TRIED = "spares stops", "not tried"  # how the fact `countdown` begins where stops outlive it; where orders are in the way
 PATIENCE_SECONDS = 60.0  # an exchange that does not answer for so long: the service manager starts us again
 FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 0.1, 1.0
 T = TypeVar("T")
@@ -57,7 +57,7 @@ async def survey(config: Config, registry: Registry, look: bool) -> Surveyed:
         source.stop()
         await source.closed()
         raise
-    return Surveyed(as_probed(filled, facts), source, facts)
+    return Surveyed(filled, source, facts)
 
 
 def terms_of(config: Config) -> dict[str, Terms]:
@@ -74,13 +74,19 @@ async def _price(source: Any, config: Config, symbol: str, instrument: Instrumen
     return bars[-1].close * instrument.tick_size if bars else None
 
 
-def as_probed(config: Config, facts: list[Fact]) -> Config:
-    """Where the exchange's countdown would take our stops with it, it stays off: a leg without a stop is worse than an order too many."""
-    found = next((fact.found for fact in facts if fact.name == "countdown"), "")
-    if found in ("", SPARES) or config.exchange_countdown.enabled is False:
+def as_probed(config: Config, facts: list[Fact], before: bool | None) -> Config:
+    """Whether the exchange's countdown may be used: only where stops were seen to outlive it, now or (`before`) by an earlier life.
+
+    A leg without a stop is worse than an order too many.
+    """
+    found, table = next((fact.found for fact in facts if fact.name == "countdown"), ""), config.exchange_countdown
+    if table.enabled is False or Mode(config.mode) != Mode.LIVE:
         return config
-    log.event("WARNING", f"the exchange's countdown {found}: it stays off, and nothing there withdraws our openers should this machine die")
-    return replace(config, exchange_countdown=replace(config.exchange_countdown, enabled=False))
+    proven = found == SPARES or (bool(before) and found.startswith(NOT_TRIED))
+    if not proven:
+        why = found or "was not tried"
+        log.event("WARNING", f"the exchange's countdown stays off ({why}): nothing there withdraws openers should this machine die")
+    return replace(config, exchange_countdown=replace(table, enabled=proven))
 
 
 def as_funded(surveyed: Surveyed) -> Config:

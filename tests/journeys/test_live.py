@@ -296,3 +296,18 @@ def test_paper_on_live_data_takes_the_exchanges_own_sizes(tmp_path: Path) -> Non
         daemon.sim.price(SYMBOL, daemon.row(daemon.status())["mark_price"] * 1.006)
         daemon.until(lambda status: daemon.row(status)["short"]["qty"] > 0)
         assert not trading(daemon)
+
+
+def test_the_countdown_is_beaten_again_after_a_restart_and_off_where_it_takes_stops(daemon: LiveProcess, tmp_path: Path) -> None:
+    """Tried once over a far stop; a later life, in whose way orders rest, believes the first."""
+    daemon.both_held()
+    daemon.until(lambda _: daemon.sim.show("account")["countdowns"])
+    daemon.kill()
+    daemon.sim.do(lambda sim: setattr(sim.venue.pits[SYMBOL], "countdown", 0))
+    daemon.start()
+    daemon.until(lambda _: daemon.sim.show("account")["countdowns"])
+    daemon.kill()
+    with live(tmp_path / "other", countdown_takes_algos=True) as other:
+        other.grid()
+        time.sleep(1.5)
+        assert not other.sim.show("account")["countdowns"] and "countdown stays off" in other.log
