@@ -27,6 +27,10 @@ class Beat:
         self.armed: tuple[str, ...] = ()
         self.beaten = 0
 
+    def begin(self) -> None:
+        """A new life: what the last one armed may have run out."""
+        self.armed = ()
+
     def look(self, engine: Engine) -> None:
         """Time passed: beat where it is due, or where a symbol is new."""
         if not self.enabled or engine.finished:

@@ -57,6 +57,7 @@ def started(engine: Engine, event: Started) -> None:
     engine.releasing = 0
     engine.gate.unsettled, engine.gate.busy = "start-up: the exchange has not reported yet", ""
     engine.truth.begin()
+    engine.beat.begin()
     engine.write("start", mode=engine.mode.value)
     _engage_at_start(engine, event)
     for flatten in engine.active():
