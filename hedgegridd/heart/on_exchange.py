@@ -272,6 +272,7 @@ def report(engine: Engine, report: Report) -> None:
         if fresh and finding.kind != "foreign" and not (finding.kind == "drift" and desk.adopts):
             engine.engage(Level.HALT, "the account has orders or positions of ours, and the journal is new", "start", "")
     for desk in desks:
+        desk.orders.told(report.since or report.time, engine.now)
         for leg in LEGS:
             if desk.owed_at[leg] and desk.owed_at[leg] <= (report.since or report.time):
                 _stranger(engine, desk, leg)

@@ -87,6 +87,8 @@ class Orders:
         self.lost: dict[tuple[int, int, int], str] = {}  # (leg, role, price) -> the id of an order that never arrived
         self.again: set[str] = set()  # such ids, given to the next of their rung and not accepted yet
         self._trades: OrderedDict[str, None] = OrderedDict()
+        self._newest = self._sure = 0  # trade numbers: the highest counted, and the one up to which all were told
+        self._looked = (0, 0)  # (when, the highest counted then)
 
     def new(self, leg: int, role: int, side: int, price: int, qty: int, time: int) -> Order:
         """Decide a new order: PENDING, under a fresh id."""
@@ -150,6 +152,8 @@ class Orders:
         if trade_id in self._trades:
             return False
         self._trades[trade_id] = None
+        if trade_id.isdigit():
+            self._newest = max(self._newest, int(trade_id))
         if len(self._trades) > REMEMBERED_TRADES:
             self._trades.popitem(last=False)
         order = self.open.get(name)
@@ -181,10 +185,17 @@ class Orders:
         """The open orders of a leg with one of these roles."""
         return [order for order in self.open.values() if order.leg == leg and order.role in roles]
 
+    def told(self, since: int, now: int) -> None:
+        """A report that was begun at `since` came: every execution before it has been told."""
+        when, newest = self._looked
+        if since >= when:
+            self._sure, self._looked = newest, (now, self._newest)
+
     @property
     def last_trade(self) -> int:
-        """The newest execution counted, where the exchange numbers them; 0 = none."""
-        return max((int(name) for name in self._trades if name.isdigit()), default=0)
+        """The execution up to which none is missing, where the exchange numbers them; 0 = none. A later one may have been heard of
+        while the one before it was not: the next life must be told from here on."""
+        return self._sure or min((int(name) - 1 for name in self._trades if name.isdigit()), default=0)
 
     def unknown(self) -> int:
         """How many orders nobody knows the state of."""
@@ -199,6 +210,7 @@ class Orders:
             "lost": [[*rung, name] for rung, name in self.lost.items()],
             "again": sorted(self.again),
             "trades": list(self._trades),
+            "told": [self._newest, self._sure, *self._looked],
         }
 
     def load(self, data: dict) -> None:  # type: ignore[type-arg]
@@ -211,3 +223,5 @@ class Orders:
         self.lost = {(leg, role, price): name for leg, role, price, name in data.get("lost", ())}
         self.again = set(data.get("again", ()))
         self._trades = OrderedDict.fromkeys(data["trades"])
+        self._newest, self._sure, *looked = data.get("told", (0, 0, 0, 0))
+        self._looked = (looked[0], looked[1])

@@ -90,3 +90,20 @@ def test_a_rung_keeps_the_id_of_an_order_that_may_still_arrive_though_the_next_w
     other = Orders("BTCUSDT")
     other.load(orders.dump())
     assert again.client_id == first.client_id == other.new(0, Role.ENTRY, 1, 100, 1, 4_000).client_id
+
+
+def test_the_next_life_is_told_every_trade_since_the_last_that_none_is_missing_before() -> None:
+    orders = Orders("BTCUSDT")
+    orders.book_fill("", "5", 1)
+    orders.told(1_000, 1_100)
+    orders.told(1_200, 1_300)
+    orders.book_fill("", "9", 1)  # the seventh was not heard
+    assert orders.last_trade == 5
+    orders.told(1_250, 1_400)  # begun before the ninth was heard of: it may have been read before the seventh was listed
+    assert orders.last_trade == 5
+    orders.book_fill("", "7", 1)
+    orders.told(1_500, 1_600)
+    orders.told(1_700, 1_800)
+    other = Orders("BTCUSDT")
+    other.load(orders.dump())
+    assert orders.last_trade == other.last_trade == 9
