@@ -31,7 +31,8 @@ def last_seen(engine: Engine) -> list[Any]:
 def newest(engine: Engine) -> tuple[dict[str, int], int]:
     """The newest own trade of each symbol, and the time of the newest income, that the journal has."""
     desks = engine.desks.values()
-    return {desk.symbol: desk.orders.last_trade for desk in desks if desk.orders.last_trade}, engine.account.income_time
+    trades = {desk.symbol: desk.orders.last_trade for desk in desks if desk.orders.last_trade}
+    return trades, engine.account.income_time or engine.started
 
 
 def missed(last: Bar, bars: tuple[Bar, ...]) -> tuple[tuple[Bar, ...], bool]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from rig import Rig, calm, config_of, hold, steady
 
 from hedgegridd.heart.effects import AskReport
+from hedgegridd.live.memory import newest
 from hedgegridd.model import Accepted, Fill, Held, Order, OrderState, Rejected, Report, Role, Timer, Trouble
 
 WIDE = {"equity_usdt": 10_000.0, "max_exposure_pct": 400.0, "max_position_pct": 400.0}
@@ -84,3 +85,8 @@ def test_an_order_just_accepted_is_not_gone_for_a_report_that_was_begun_before()
     rig.take_one(Accepted(order.client_id, "7", rig.engine.now))
     rig.take_one(report(rig, 0, *others, since=begun, absent=(order.client_id,)))
     assert order.client_id in rig.desk().orders.open
+
+
+def test_a_life_that_never_booked_income_asks_for_it_from_its_start() -> None:
+    rig = live()
+    assert newest(rig.engine) == ({}, rig.engine.started)
