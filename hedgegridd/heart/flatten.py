@@ -192,8 +192,8 @@ class Flatten:
         }
 
     def dump(self) -> dict[str, Any]:
-        """As JSON, for a checkpoint: nobody waits for the reply any more after it."""
-        return {**asdict(self), "ticket": 0}
+        """As JSON, for a checkpoint. With its ticket: a life goes on after one, and asks the disk for the reply (see `resume`)."""
+        return asdict(self)
 
     @classmethod
     def load(cls, data: dict[str, Any]) -> Flatten:

@@ -308,6 +308,7 @@ def _mend(engine: Engine, desk: Desk, finding: reconcile.Finding) -> None:
             desk.orders.gone(order.client_id, engine.truth.network)
         else:
             mine = desk.orders.open.get(order.client_id)
+            desk.orders.arrived(order.client_id)
             told = order.filled if mine is None else mine.filled  # what was told of it: the list may be older, or know more
             desk.orders.open[order.client_id] = order._replace(state=OrderState.LIVE, filled=told)
             desk.orders.ending.pop(order.client_id, None)

@@ -134,6 +134,10 @@ class Orders:
             self.lost[(order.leg, order.role, order.price)] = name
         self.drop(name)
 
+    def arrived(self, name: str) -> None:
+        """An order that was lost rests after all: its id is its own, and no other's any more."""
+        self.lost = {rung: lost for rung, lost in self.lost.items() if lost != name}
+
     def doubt_one(self, name: str) -> None:
         """Nobody knows what became of it: hands off until a report says."""
         order = self.open.get(name)

@@ -107,3 +107,12 @@ def test_the_next_life_is_told_every_trade_since_the_last_that_none_is_missing_b
     other = Orders("BTCUSDT")
     other.load(orders.dump())
     assert orders.last_trade == other.last_trade == 9
+
+
+def test_an_order_that_was_lost_and_rests_after_all_gives_its_id_to_no_other() -> None:
+    orders = Orders("BTCUSDT")
+    first = orders.new(0, Role.ENTRY, 1, 100, 1, 0)
+    orders.move(first.client_id, OrderState.SENT)
+    orders.gone(first.client_id, late=True)
+    orders.arrived(first.client_id)
+    assert orders.new(0, Role.ENTRY, 1, 100, 1, 3_000).client_id != first.client_id

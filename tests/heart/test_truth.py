@@ -90,3 +90,18 @@ def test_an_order_just_accepted_is_not_gone_for_a_report_that_was_begun_before()
 def test_a_life_that_never_booked_income_asks_for_it_from_its_start() -> None:
     rig = live()
     assert newest(rig.engine) == ({}, rig.engine.started)
+
+
+def test_a_checkpoint_in_the_middle_of_a_flatten_is_replayed_to_the_same_state() -> None:
+    rig = hold(calm(), "long")
+    rig.exchange.report = lambda *asked: None
+    rig.verb("flatten", reason="out of here")
+    kept, before = rig.engine.dump(), len(rig.inputs)
+    del rig.exchange.report
+    rig.timer(6.0)
+    assert rig.of("flat")
+    again = Rig(rig.config)
+    again.engine.load(kept)
+    for event in rig.inputs[before:]:
+        again.engine.handle(event)
+    assert again.engine.dump() == rig.engine.dump()
