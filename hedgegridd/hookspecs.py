@@ -250,7 +250,7 @@ class NetworkExchange(Exchange, Protocol):
 
     def catch_up(self, last_trade: dict[str, int], income_time: int) -> None:
         """After `start` with `trading`: the newest own trade by symbol and the newest income that the journal has; what came later and
-        was not heard is told before the first `Report`. A symbol that is missing begins with the trades made from now on."""
+        was not heard is told before the first `Report`. A symbol that is missing begins with the trades since `income_time`."""
 
     def countdown(self, symbols: Sequence[str], ms: int) -> None:
         """The exchange cancels these symbols' orders when nothing like this is heard for `ms`; 0 = no more."""

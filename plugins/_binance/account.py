@@ -25,6 +25,7 @@ PAGE, OVERLAP_MS, LATE_MS, DEEP_S, SOON_S = 1000, 60_000, 3_000, 60.0, 2.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S, FIRST_WAIT_S = 0.25, 5.0, 1.0
 BEHIND_S = 0.01  # what is read of a flatten is read a breath behind its closes
 BUSY_PCT, POSITIONS_WEIGHT, PACE_PER_S = 50.0, 10, 20.0
+LONGEST_WINDOW_MS = 6 * 86_400_000  # trades are listed for no more than a week from where one begins
 CHEAPER_AT_ONCE = 40  # symbols from which one list of everything weighs less
 IN_FILLS = ("REALIZED_PNL", "COMMISSION")
 MOVED = ("TRANSFER", "INTERNAL_TRANSFER", "CROSS_COLLATERAL_TRANSFER", "WELCOME_BONUS", "COIN_SWAP_DEPOSIT", "COIN_SWAP_WITHDRAW",
@@ -59,6 +60,8 @@ class Account:
         self._read.update({symbol: trade for symbol, trade in last_trade.items() if symbol in self._since})
         if income_time:
             self._income_from = income_time
+            start = max(income_time, self.wire.clock.now() - LONGEST_WINDOW_MS)
+            self._since.update({symbol: start for symbol in self.symbols if symbol not in self._read})
 
     def ask(self, doubted: Sequence[Order] = (), missed: bool = False, now: int = 0) -> None:
         """One more report; `missed` = fills may have been missed; `now` = the asker's time."""

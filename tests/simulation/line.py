@@ -182,7 +182,8 @@ class Line:
         """A new life listens: what its journal lacks is told before its first report."""
         self.hang_up()
         self.emit = emit
-        self.read = {symbol: last_trade.get(symbol, len(self.trades.get(symbol, ()))) for symbol in self.inner.pits}
+        older = {name: sum(fill.time < income_time for fill in self.trades.get(name, ())) for name in self.inner.pits}
+        self.read = {symbol: last_trade.get(symbol, older[symbol]) for symbol in self.inner.pits}
         self.income_from = (income_time or self.clock.now) - OVERLAP_MS
         self.fault("start", 2_000)
 

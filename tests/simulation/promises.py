@@ -189,7 +189,8 @@ class Promises:
     def _flat_is_flat(self) -> None:
         """Where the heart says flat, the exchange has nothing of these legs, but for what another hand has just done."""
         for flatten in self.run.engine.flattens:
-            for symbol, leg in flatten.scope if flatten.phase == "flat" else ():
+            just_now = flatten.phase == "flat" and flatten.done_at == self.run.engine.now
+            for symbol, leg in flatten.scope if just_now else ():
                 self.worst["flat"] += 1
                 own = [order for name, order in self.resting(symbol).items() if order.leg == leg and parse(name)]
                 strange = self.run.strange_at.get((symbol, int(leg)), 0) > self.run.clock.now - 10_000
