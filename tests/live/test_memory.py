@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rig import MINUTE, Rig, hold, steady
+from rig import MINUTE, START, Rig, hold, steady
 
 from hedgegridd.live.memory import account_of, missed, newest
 from hedgegridd.model import Bar, Fill, Transfer
@@ -21,13 +21,13 @@ def test_bars_that_do_not_join_on_are_learnt_from_anew() -> None:
     assert missed(bar(1), (bar(4), bar(5))) == ((bar(4), bar(5)), False)
 
 
-def test_the_newest_trade_and_income() -> None:
+def test_the_trade_before_which_none_is_missing_and_the_newest_income() -> None:
     rig = steady(Rig().start())
-    assert newest(rig.engine) == ({}, 0)
+    assert newest(rig.engine) == ({}, START), "with nothing booked yet: from where this state began"
     rig.take(Fill("BTCUSDT", rig.engine.now, 0, 1, 500_000, 1, 0.0, True, "", "7", "9007199254740993"))
     rig.take(Transfer(rig.engine.now, 5.0, "TRANSFER-1"))
     rig.take(Transfer(rig.engine.now, 5.0, "TRANSFER-1"))
-    assert newest(rig.engine) == ({"BTCUSDT": 9007199254740993}, rig.engine.now)
+    assert newest(rig.engine) == ({"BTCUSDT": 9007199254740992}, rig.engine.now), "no report has shown yet that none before it is missing"
     assert rig.engine.account.transfers == 5.0, "counted once"
 
 
