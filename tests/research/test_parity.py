@@ -1,7 +1,7 @@
 """The two engines tell the same: every order, fill, payment, trip and bar, bit for bit, on random cases and on recorded data.
 
 `pytest tests/research/test_parity.py --cases 10000` plays that many random cases (compiled against the heart); CI plays fewer. With
-`--first-seed S` they begin elsewhere.
+`--first-case S` they begin elsewhere.
 """
 
 from __future__ import annotations
