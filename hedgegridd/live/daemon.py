@@ -331,8 +331,18 @@ class Daemon:
         """The data's time waits for the disk, while there is room left for what must not wait."""
         return self._syncing > 0 or len(self._backlog) > BACKLOG // 2
 
+    def _warm_up_late(self) -> bool:
+        """Foreign strategies that have come since the start learn from before it."""
+        there = [desk for desk in self._cold if desk.strategy.heard]
+        if there:
+            self._cold = [desk for desk in self._cold if desk not in there]
+            self._warm_up(there)
+        return bool(there)
+
     def _next_event(self) -> bool:
-        if self.feed_over or self._held_up or self.feed.pushed:
+        if self.feed.pushed:
+            return self._warm_up_late()
+        if self.feed_over or self._held_up:
             return False
         if self._next is None:
             self._next = next(self._events, None)

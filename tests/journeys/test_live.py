@@ -311,3 +311,11 @@ def test_the_countdown_is_beaten_again_after_a_restart_and_off_where_it_takes_st
         other.grid()
         time.sleep(1.5)
         assert not other.sim.show("account")["countdowns"] and "countdown stays off" in other.log
+
+
+def test_break_glass_needs_no_journal(daemon: LiveProcess) -> None:
+    """A position of this account, a new state directory, and nobody who ever ran here."""
+    daemon.sim.manual(SYMBOL, "SHORT", 0.01)
+    done = daemon.hedgegridd("flatten", "--config", str(daemon.config_path), "--state-dir", str(daemon.state), "--yes", **daemon.env)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert daemon.truth()[:2] == ({}, set())
