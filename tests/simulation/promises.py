@@ -43,6 +43,8 @@ class Promises:
         self.on_disk = 0
         self.was: tuple[bool, Level] = (False, Level.HALT)
         self.orders_known = 0  # orders that ever rested, when the rungs were last looked at
+        self.newest: dict[str, int] = {}  # symbol -> highest trade booked
+        self.disorder = False  # was a fill ever booked after a later one?
         self.surprises: list[str] = []  # positions and money that nothing told explained
 
     # --- the exchange's books -----------------------------------------------------------------------------------------
@@ -183,8 +185,15 @@ class Promises:
         for act in self.run.segments[-1].acts[-1]:
             if act.kind == "flat":
                 self._flat_is_flat()
-            if (act.kind == "reconciled" and act.data["what"] == "drift") or act.data.get("of") == "unexplained":
+            elif act.kind == "fill" and act.data["trade_id"].isdigit():
+                self._in_order(act.data["symbol"], int(act.data["trade_id"]))
+            elif act.data.get("what") == "drift" or (act.data.get("of") == "unexplained" and not self.disorder):
                 self.surprises.append(f"{act.kind} {act.data}")
+
+    def _in_order(self, symbol: str, trade: int) -> None:
+        """Fills booked in another order than the exchange's make another average entry: the money is right once the leg is closed."""
+        self.disorder = self.disorder or trade < self.newest.get(symbol, 0)
+        self.newest[symbol] = max(trade, self.newest.get(symbol, 0))
 
     def _flat_is_flat(self) -> None:
         """Where the heart says flat, the exchange has nothing of these legs, but for what another hand has just done."""
