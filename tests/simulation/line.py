@@ -320,6 +320,8 @@ class Line:
         answer = self._captured[0]
         if isinstance(answer, Rejected):
             self.faults[f"refusal {answer.code}"] += 1
+            if order.role == Role.CLOSE and answer.code == IN_THE_WAY:
+                self.refused_in_the_way.add((order.symbol, order.leg))
         elif own:
             self._withdraw(own, "replaced")
         return answer

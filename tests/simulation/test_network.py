@@ -13,7 +13,7 @@ from typing import NamedTuple
 import pytest
 from simulation.network import HAPPENINGS, run
 
-IN_CI = 140
+IN_CI = 160
 BATCH = 20
 KEPT = {
     82: "a close that our own take-profits stood in the way of was refused for ever, and its leg had no stop",
