@@ -206,6 +206,12 @@ class Desk:
         else:
             self.books = self.books._replace(short_qty=qty, short_entry=entry)
 
+    def enter_at(self, leg: int, entry: float) -> None:
+        """The exchange's average entry of a leg: what the books realized too much or too little by theirs is put right, equity stays."""
+        shifted = ledger.gain(self.held(leg), self.unit, leg, self.entry(leg), entry)
+        books = self.books._replace(realized=self.books.realized + shifted)
+        self.books = books._replace(short_entry=entry) if leg else books._replace(long_entry=entry)
+
     def net(self) -> float:
         """Realized - fees - funding, USDT."""
         return self.books.realized - self.books.fees - self.books.funding

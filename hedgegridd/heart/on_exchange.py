@@ -313,7 +313,11 @@ def _mend(engine: Engine, desk: Desk, finding: reconcile.Finding) -> None:
             desk.orders.open[order.client_id] = order._replace(state=OrderState.LIVE, filled=told)
             desk.orders.ending.pop(order.client_id, None)
         engine.write("reconciled", what=kind, client_id=order.client_id)
-    if held is not None:
+    if held is not None and kind == "entry":
+        engine.write("reconciled", what=kind, symbol=desk.symbol, leg=int(held.leg), believed=desk.entry(held.leg), reported=held.entry)
+        desk.enter_at(held.leg, held.entry)
+        engine.revalue(desk)
+    elif held is not None:
         engine.write("reconciled", what=kind, symbol=desk.symbol, leg=int(held.leg), believed=desk.held(held.leg), reported=held.qty)
         desk.adopted_at[held.leg] = engine.now
         _adopt(engine, desk, held.leg, held.qty, held.entry)

@@ -12,9 +12,11 @@ from hedgegridd.heart.desk import LEGS, Desk
 from hedgegridd.heart.orders import parse
 from hedgegridd.model import Held, Order, OrderState, Report
 
+ENTRY_TICKS = 1e-3  # less is how an exchange rounds an average
+
 
 class Finding(NamedTuple):
-    """One difference: kind found|gone|orphan|foreign|drift."""
+    """One difference: kind found|gone|orphan|foreign|drift|entry."""
 
     kind: str
     order: Order | None = None
@@ -46,11 +48,13 @@ def _theirs(desk: Desk, theirs: dict[str, Order]) -> list[Finding]:
 
 
 def _legs(desk: Desk, report: Report) -> list[Finding]:
-    """Legs whose quantity the books cannot explain."""
+    """Legs whose quantity the books cannot explain; or whose average entry is another, where fills were heard in another order."""
     reported = {held.leg: held for held in report.held if held.symbol == desk.symbol}
     findings = []
     for leg in LEGS:
         held = reported.get(leg) or Held(desk.symbol, leg, 0, 0.0)
         if held.qty != desk.held(leg):
             findings.append(Finding("drift", held=held))
+        elif held.qty and abs(held.entry - desk.entry(leg)) > ENTRY_TICKS:
+            findings.append(Finding("entry", held=held))
     return findings

@@ -84,7 +84,7 @@ class Truth:
 
     def hasty(self) -> bool:
         """Is something to be asked again soon?"""
-        return any(not name.startswith("wallet") for name in self.suspects)
+        return any(not name.startswith(("wallet", "entry")) for name in self.suspects)
 
     def settled(self, report: Report, desks: Sequence[Desk]) -> bool:
         """May openers leave: nothing is unknown or suspected, and this report was begun after we could hear again?"""
@@ -124,6 +124,8 @@ def _name(desk: Desk, finding: Finding) -> str:
         return f"{finding.kind} {finding.order.client_id}"
     assert finding.held is not None
     leg = finding.held.leg
+    if finding.kind == "entry":
+        return f"entry {desk.symbol} {leg} {finding.held.qty} {finding.held.entry:.3f} {desk.entry(leg):.3f}"
     return f"drift {desk.symbol} {leg} {desk.held(leg)} {finding.held.qty}"
 
 

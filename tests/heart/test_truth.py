@@ -105,3 +105,18 @@ def test_a_checkpoint_in_the_middle_of_a_flatten_is_replayed_to_the_same_state()
     for event in rig.inputs[before:]:
         again.engine.handle(event)
     assert again.engine.dump() == rig.engine.dump()
+
+
+def test_an_average_entry_that_differs_is_the_exchanges_and_equity_stays() -> None:
+    """Fills heard in another order leave another average: no gain, no loss, and nobody is halted for it."""
+    rig = live()
+    rig.take_one(Fill("BTCUSDT", rig.engine.now, 0, 1, 500_000, 3, 0.1, True, "hg-BTCUSDT-LE-500000-zz", "", "1"))
+    before = rig.engine.account.equity
+    for _ in range(2):
+        shown = report(rig, 3, *rig.desk().orders.open.values())
+        rig.take_one(shown._replace(held=(Held("BTCUSDT", 0, 3, 500_040.0),)))
+        rig.take_one(Timer(rig.engine.now + 1_500, rig.engine.now + 1_500))
+    desk = rig.desk()
+    assert (desk.entry(0), desk.halted) == (500_040.0, "")
+    assert abs(rig.engine.account.equity - before) < 1e-9
+    assert abs(desk.books.realized - 40 * 3 * desk.unit) < 1e-9
