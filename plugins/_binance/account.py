@@ -132,9 +132,9 @@ class Account:
         for name in doubted:
             self._doubted.pop(name, None)
         self._learn({key: leg for key, leg in held.items() if known.get(key) != leg.qty}, [*orders.values(), *found], since)
-        self.told.emit(Report(time, wallet, tuple(held.values()), (*orders.values(), *found), asked_at or since, tuple(absent)))
-        if why := self.deaf():  # fills may be missed again from here on
+        if why := self.deaf():  # fills may be missed again from here on: what is reported lets no opener leave
             self.told.emit(Trouble(self.wire.clock.now(), "deaf", why))
+        self.told.emit(Report(time, wallet, tuple(held.values()), (*orders.values(), *found), asked_at or since, tuple(absent)))
 
     async def _rows(self, call: door.Call, params: dict[str, Any], urgent: bool) -> list[Row]:
         rows = await self.wire.ask(call, params, urgent)
