@@ -9,6 +9,7 @@ rung: should it arrive after all, the exchange refuses one of the two.
 from __future__ import annotations
 
 from collections import OrderedDict
+from functools import lru_cache
 from typing import NamedTuple
 
 from hedgegridd.errors import StateError
@@ -48,6 +49,7 @@ def client_id(symbol: str, leg: int, role: int, price: int, generation: int) -> 
     return made
 
 
+@lru_cache(8192)  # an id is asked about at each of its order's events, and at each report
 def parse(text: str) -> Rung | None:
     """The rung an id of ours names; None for a foreign id."""
     parts = text.split("-")
