@@ -19,7 +19,7 @@ from hedgegridd.model import Trouble
 
 from .budget import Budget, Cost
 from .clock import Clock, mono_ms
-from .errors import BANNED_CODE, NEVER_SENT, NO_ANSWER, NOT_JSON, OVER_BUDGET, Act, Fault, banned_until, fault_in
+from .errors import BANNED_CODE, BUG, NEVER_SENT, NO_ANSWER, NOT_JSON, OVER_BUDGET, Act, Fault, banned_until, fault_in
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # of names that the library takes from websockets
@@ -171,7 +171,8 @@ class Wire:
         try:
             return self.decoded(reply)
         except Fault as fault:
-            self.complain(fault, str(params.get("symbol", "")))
+            if call.method != "get" or fault.meaning is not BUG:  # a question not understood spoils no order: whoever asked sees to it
+                self.complain(fault, str(params.get("symbol", "")))
             raise
 
     def stop_if_banned(self) -> None:

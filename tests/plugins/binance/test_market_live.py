@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from plugins.binance.harness import BTC, MINUTE, Running, run, running
 
-from hedgegridd.model import Bar, Funding, Mark, Quote, Trade
+from hedgegridd.model import Bar, Funding, Mark, Quote, Trade, Trouble
 from plugins._binance import streams
 
 SHARED = Path(os.environ.get("HEDGEGRIDD_SHARED", Path(__file__).resolve().parents[4] / "shared"))
@@ -194,5 +194,18 @@ def test_recorded_messages_break_no_stream() -> None:
                     line.feed._hear(payload)
                     line.listener._hear(payload)
             await it.report()
+
+    run(test)
+
+
+def test_an_optional_list_that_the_exchange_does_not_have_stops_nobody() -> None:
+    async def test() -> None:
+        def without(sim: Any) -> None:
+            sim.faults.add("html", "GET /fapi/v1/fundingInfo", times=-1, status=404)
+
+        async with running(setup=without) as it:
+            await it.log.until(lambda: it.asked("GET /fapi/v1/fundingInfo"))
+            await it.log.next(Mark)
+            assert not it.log.of(Trouble)
 
     run(test)
