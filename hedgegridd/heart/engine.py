@@ -529,12 +529,21 @@ class Engine:
             return
         openers = any(o.role == Role.ENTRY for desk in self.desks.values() for o in desk.orders.open.values())
         active = self.active()
-        if not openers and (not active or all(flatten.failed for flatten in active)):
+        if not openers and (all(flatten.failed for flatten in active) if active else not self._guarding()):
             self.finished = True
             self.beat.disarm(self)
             self.write("stop", hash=self.hash, **self.counts)
             self.sync()
             self.out.append(Finished(not active))
+
+    def _guarding(self) -> bool:
+        """Is a leg bare, or a stop or close of it still on its way? What is taken back halfway there would protect nothing."""
+        if not self.over_network:
+            return False
+        if any(desk.stop(leg) is None for desk in self.desks.values() for leg in LEGS if desk.held(leg)):
+            return True
+        orders = (order for desk in self.desks.values() for order in desk.orders.open.values())
+        return any(order.role in (Role.STOP, Role.CLOSE) and order.state != OrderState.LIVE for order in orders)
 
     # --- checkpoint -------------------------------------------------------------------------------------------------
 

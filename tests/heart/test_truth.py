@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from rig import Rig, calm, config_of, hold, steady
 
-from hedgegridd.heart.effects import AskReport
+from hedgegridd.heart.effects import AskReport, Place
 from hedgegridd.live.memory import newest
-from hedgegridd.model import Accepted, Fill, Held, Order, OrderState, Rejected, Report, Role, Timer, Trouble
+from hedgegridd.model import Accepted, Fill, Held, Order, OrderState, Rejected, Report, Role, Stopping, Timer, Trouble
 
 WIDE = {"equity_usdt": 10_000.0, "max_exposure_pct": 400.0, "max_position_pct": 400.0}
 BLIND = {"funding": {"enabled": False}, "stale_data": {"enabled": False}}
@@ -73,6 +73,18 @@ def test_what_closed_more_than_was_held_is_a_stranger_s_once_a_later_report_has_
     rig.timer(1.0)
     rig.take_one(report(rig, 0, *rig.desk().orders.open.values()))
     assert rig.desk().halted and rig.desk().owed == [[], []]
+
+
+def test_a_stop_ends_nothing_while_the_stop_of_a_leg_is_on_its_way() -> None:
+    rig = live()
+    opener = max((order for order in rig.resting(Role.ENTRY) if order.leg == 0), key=lambda order: order.price)
+    rig.lose = lambda effect: isinstance(effect, Place)
+    rig.take(Fill("BTCUSDT", rig.engine.now, 0, 1, opener.price, opener.qty, 0.1, True, opener.client_id, "", "1"))
+    rig.take(Stopping(rig.engine.now, False, "SIGTERM"))
+    stop = rig.resting(Role.STOP)[0]
+    assert not rig.resting(Role.ENTRY) and rig.finished is None
+    rig.take(Accepted(stop.client_id, "9", rig.engine.now))
+    assert rig.finished is not None
 
 
 def test_an_order_just_accepted_is_not_gone_for_a_report_that_was_begun_before() -> None:
