@@ -126,23 +126,10 @@ def _holder(state: Path) -> int | None:
         return None
 
 
-async def _sized(config: Config, registry: Registry, state: Path) -> Config:
-    """Where neither configuration nor journal has the sizes of a real market, its exchange is asked."""
-    if not config.market or (state / "journal").is_dir():
-        return config
-    from hedgegridd.live.survey import survey
-
-    surveyed = await survey(config, registry, look=False)
-    surveyed.source.stop()
-    await surveyed.source.closed()
-    return surveyed.config
-
-
 async def _close(config: Config, registry: Registry, leg: str, state: Path, env: Mapping[str, str], say: Say) -> int:
     """Take up the account with the daemon's own shell, on a feed with nothing in it, and end when flat."""
     from hedgegridd.live.start import offline
 
-    config = await _sized(config, registry, state)
     with offline(config, registry, state, env) as (daemon, started):
         begun = time.monotonic()
         work = asyncio.create_task(daemon.run(started))
