@@ -130,7 +130,7 @@ async def _close(config: Config, registry: Registry, leg: str, state: Path, env:
     """Take up the account with the daemon's own shell, on a feed with nothing in it, and end when flat."""
     from hedgegridd.live.start import offline
 
-    with offline(config, registry, state, env) as (daemon, started):
+    async with offline(config, registry, state, env) as (daemon, started):
         begun = time.monotonic()
         work = asyncio.create_task(daemon.run(started))
         verb, params = ("activate", {"level": "flatten"}) if leg == "both" else ("flatten", {"leg": leg})  # a halt may have stood before

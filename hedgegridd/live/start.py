@@ -11,8 +11,8 @@ import gc
 import json
 import signal
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -37,7 +37,7 @@ from hedgegridd.live.pluginfolder import PluginFolder
 from hedgegridd.live.pulse import Pulse
 from hedgegridd.live.reload import reload
 from hedgegridd.live.services import Services
-from hedgegridd.live.survey import Surveyed, as_funded, as_kept, as_probed, learn, live_feed, survey, table
+from hedgegridd.live.survey import Surveyed, as_funded, as_kept, as_probed, as_told, learn, live_feed, survey, table
 from hedgegridd.model import KillFile, Mode, PluginChanged, Severity, Started
 from hedgegridd.plugins import Registry, equip, foreign_folders
 from hedgegridd.progress import Progress
@@ -268,13 +268,13 @@ class NoHosts:
         return []
 
 
-@contextmanager
-def offline(config: Config, registry: Registry, state: Path, env: Mapping[str, str]) -> Iterator[tuple[Daemon, Started]]:
+@asynccontextmanager
+async def offline(config: Config, registry: Registry, state: Path, env: Mapping[str, str]) -> AsyncIterator[tuple[Daemon, Started]]:
     """The same heart and shell on the journal's account, with no feed, no socket and no foreign plugin: for break-glass."""
     journal, recovered = open_journal(config, state)
     alerts = open_alerts(config, registry, state)
-    config = as_kept(config, recovered.checkpoint)
     try:
+        config = await as_told(as_kept(config, recovered.checkpoint), registry)
         feed = NoFeed(recovered.checkpoint["feed"] if recovered.checkpoint else {})
         engine = build(config, registry, carries=feed.carries, cadence_ms=feed.cadence_ms)
         recovered = damaged(recovered, recover(engine, recovered, registry))

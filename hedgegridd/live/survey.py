@@ -164,6 +164,18 @@ def _kept(item: Any, row: dict[str, Any]) -> Any:
     return replace(item, filters=filters, brackets=tuple(BracketTable(**one) for one in row.get("brackets", [])))
 
 
+async def as_told(config: Config, registry: Registry) -> Config:
+    """The configuration with the exchange's own sizes, where neither it nor a journal has any: whoever must close needs them."""
+    if not config.market or all(item.filters.tick_size for item in config.instrument):
+        return config
+    source = exchange_of(config, registry, config.market)
+    try:
+        return complete(config, await _patiently(lambda: source.instruments(terms_of(config), settings_of(config, source))))
+    finally:
+        source.stop()
+        await source.closed()
+
+
 # --- the feed -------------------------------------------------------------------------------------------------------------
 
 

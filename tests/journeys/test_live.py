@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -78,6 +79,14 @@ def test_sigterm_leaves_stops_and_closers_and_takes_the_countdown_off(daemon: Li
 
 def test_break_glass_closes_with_the_daemon_dead(daemon: LiveProcess) -> None:
     daemon.both_held().kill()
+    done = daemon.hedgegridd("flatten", "--config", str(daemon.config_path), "--state-dir", str(daemon.state), "--yes", **daemon.env)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert daemon.truth()[:2] == ({}, set())
+
+
+def test_break_glass_closes_without_the_state_directory(daemon: LiveProcess) -> None:
+    daemon.both_held().kill()
+    shutil.rmtree(daemon.state)
     done = daemon.hedgegridd("flatten", "--config", str(daemon.config_path), "--state-dir", str(daemon.state), "--yes", **daemon.env)
     assert done.returncode == 0, done.stdout + done.stderr
     assert daemon.truth()[:2] == ({}, set())
