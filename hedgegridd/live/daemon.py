@@ -201,10 +201,9 @@ class Daemon:
         self.post(Stopping(self.engine.now, flatten, reason), urgent=True)
 
     def give_up(self) -> None:
-        """The time for a clean stop is over: end as things stand, and say that it is not flat."""
+        """The time for a clean stop is over: end as things stand, and say that something is left half done."""
         if not self._done:
-            self.flat = self.engine.ending is not None and not self.engine.active()
-            self._done = True
+            self.flat, self._done = False, True
             self._wake.set()
 
     async def wait_flat(self, seconds: float) -> bool:

@@ -151,6 +151,20 @@ def test_a_fault_in_the_heart_ends_shut(tmp_path: Path) -> None:
     asyncio.run(act())
 
 
+def test_a_stop_whose_time_is_over_with_openers_left_is_not_called_clean(tmp_path: Path) -> None:
+    async def act() -> None:
+        life = Life(tmp_path, Feed(forever))
+        work = asyncio.create_task(life.run())
+        await until(life.openers)
+        life.exchange.cancel = lambda orders: None  # an exchange that does not answer
+        life.daemon.stop("SIGTERM", False)
+        await until(lambda: life.engine.ending)
+        life.daemon.give_up()
+        assert not await work and life.openers()
+
+    asyncio.run(act())
+
+
 def test_a_poisoned_input_costs_itself_only(tmp_path: Path) -> None:
     """What came after it is not lost with it."""
 
