@@ -153,10 +153,16 @@ def _brackets(one: Instrument) -> tuple[BracketTable, ...]:
 
 
 def as_kept(config: Config, checkpoint: dict[str, Any] | None) -> Config:
-    """The configuration with the sizes that a journal's checkpoint keeps, where it has none of its own."""
-    kept = {row["symbol"]: row for row in (checkpoint or {}).get("config", {}).get("instrument", [])}
+    """The configuration with the sizes that a journal's checkpoint keeps, where it has none of its own; in live, with the exchange's
+    countdown only where the run that wrote it had it proven (`as_probed`)."""
+    ran = (checkpoint or {}).get("config", {})
+    kept = {row["symbol"]: row for row in ran.get("instrument", [])}
     rows = [item if item.filters.tick_size else _kept(item, kept.get(item.symbol, {})) for item in config.instrument]
-    return replace(config, instrument=tuple(rows))
+    config, table = replace(config, instrument=tuple(rows)), config.exchange_countdown
+    if Mode(config.mode) != Mode.LIVE:
+        return config
+    proven = bool(ran.get("exchange_countdown", {}).get("enabled"))
+    return replace(config, exchange_countdown=replace(table, enabled=proven and table.enabled is not False))
 
 
 def _kept(item: Any, row: dict[str, Any]) -> Any:

@@ -318,6 +318,7 @@ def test_the_countdown_is_beaten_again_after_a_restart_and_off_where_it_takes_st
     daemon.kill()
     with live(tmp_path / "other", countdown_takes_algos=True) as other:
         other.grid()
+        assert other.ctl("reload").returncode == 0
         time.sleep(1.5)
         assert not other.sim.show("account")["countdowns"] and "countdown stays off" in other.log
 

@@ -78,3 +78,12 @@ def test_terms_carry_what_only_the_configuration_knows() -> None:
     terms = survey.terms_of(live())["BTCUSDT"]
     assert (terms.leverage, terms.margin_type) == (10.0, "cross")
     assert dataclasses.asdict(live().instrument[0].filters)["maker_bps"] == terms.maker_bps
+
+
+@pytest.mark.parametrize(
+    ("before", "written", "used"), [(True, None, True), (False, None, False), (False, True, False), (True, False, False)]
+)
+def test_a_reload_does_not_switch_on_a_countdown_that_takes_stops(before: bool, written: bool | None, used: bool) -> None:
+    ran, table = live(exchange_countdown={"enabled": before}).raw, {} if written is None else {"enabled": written}
+    assert survey.as_kept(live(exchange_countdown=table), {"config": ran}).exchange_countdown.enabled is used
+    assert survey.as_kept(live(), None).exchange_countdown.enabled is False, "nothing was ever seen of it"
