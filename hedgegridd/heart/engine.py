@@ -255,11 +255,19 @@ class Engine:
         self.write("kill", **self.kill.dump())
         self.sync(latch=True)
         self.drop_waiting("the kill switch was engaged")
+        if self.kill.level < Level.FLATTEN:  # a flatten cancels whatever it finds
+            self._call_back()
         if not was_active:
             kill = self.kill
             self.tell(notices.kill_activated, kill.level, kill.reason, kill.source, kill.actor)
         if self.kill.level == Level.FLATTEN and self.kill.phase == "requested":
             self.start_flatten(self.everything(), self.kill.reason, kill=True)
+
+    def _call_back(self) -> None:
+        """Openers on their way over a network are cancelled without waiting for their answers: none of them may leave once more."""
+        for desk in self.desks.values() if self.over_network else ():
+            sent = [order for order in desk.orders.open.values() if order.role == Role.ENTRY and order.state == OrderState.SENT]
+            self.cancel(desk, [order for order in sent if order.client_id not in desk.orders.ending])
 
     def drop_waiting(self, why: str) -> None:
         """Openers that still wait for the disk never leave the house."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from hedgegridd.model import Order, Role
+from hedgegridd.model import Order, OrderState, Role
 
 from . import wire as door
 from .account import Account
@@ -21,7 +21,7 @@ from .errors import BANNED_CODE, NEVER_SENT, OVER_BUDGET, Act, Fault, fault_in
 from .inquiry import Fate, Inquiry
 from .shapes import Row, amend_params, limit_params, market_params, named, whole
 from .stops import Stops
-from .told import Told
+from .told import Recent, Told
 from .wire import Wire
 
 RETRIES_S = (0.2, 0.4, 0.8)
@@ -35,6 +35,7 @@ class Orders:
     def __init__(self, wire: Wire, told: Told, inquiry: Inquiry, stops: Stops, account: Account, spawn: Callable[..., None]) -> None:
         self.wire, self.told, self.inquiry, self.stops, self.account, self.spawn = wire, told, inquiry, stops, account, spawn
         self.closed_at = 0  # when the last close left
+        self._unwanted = Recent()  # client ids that were to be cancelled before they were known to be there
         self._doomed: list[Order] = []  # to be cancelled at the end of this turn of the loop
 
     # --- place --------------------------------------------------------------------------------------------------------
@@ -43,6 +44,7 @@ class Orders:
         now = self.wire.clock.now()
         for order in orders:
             self.told.sent(order)
+            self._unwanted.pop(order.client_id, None)
         if now < self.wire.budget.banned_until:
             for order in orders:
                 self.told.rejected(order.client_id, BANNED_CODE, f"banned until {self.wire.budget.banned_until}")
@@ -64,7 +66,7 @@ class Orders:
         params = self._params(order)
         for pause in (*RETRIES_S, 0.0):
             try:
-                self._placed(order, await self.wire.ask(door.PLACE, params, order.role != Role.ENTRY))
+                self._placed(order, await self.wire.ask(door.PLACE, params, order.role != Role.ENTRY, lambda: self._wanted(order)))
                 return
             except Fault as fault:
                 last = fault
@@ -80,7 +82,9 @@ class Orders:
         call = door.PLACE_BATCH._replace(cost=Cost(5, len(orders), 1))
         text = quote(json.dumps([self._params(order) for order in orders], separators=(",", ":")))
         try:
-            rows = await self.wire.ask(call, {"batchOrders": text}, orders[0].role != Role.ENTRY)
+            rows = await self.wire.ask(
+                call, {"batchOrders": text}, orders[0].role != Role.ENTRY, lambda: all(self._wanted(order) for order in orders)
+            )
         except Fault as fault:
             await asyncio.gather(*(self._again_or_refused(order, fault) for order in orders))
             return
@@ -93,6 +97,10 @@ class Orders:
                 continue
             self.wire.complain(part, order.symbol)
             self.spawn(self._again_or_refused(order, part), order)
+
+    def _wanted(self, order: Order) -> bool:
+        """An opener that was taken back on its way does not leave again."""
+        return order.role != Role.ENTRY or order.client_id not in self._unwanted
 
     async def _again_or_refused(self, order: Order, fault: Fault) -> None:
         if fault.act is not Act.FAILED or order.role == Role.ENTRY:
@@ -187,6 +195,10 @@ class Orders:
         if not self._doomed:
             asyncio.get_running_loop().call_soon(self._cancel)
         self._doomed += orders
+        for order in orders:
+            known = self.told.live.get(order.client_id)
+            if known is not None and known.state == OrderState.SENT:
+                self._unwanted.put(order.client_id, None)
 
     def _cancel(self) -> None:
         orders, self._doomed = self._doomed, []

@@ -148,14 +148,19 @@ class Wire:
 
     # --- asking -------------------------------------------------------------------------------------------------------
 
-    async def ask(self, call: Call, params: dict[str, Any] | None = None, urgent: bool = False) -> Any:
-        """The decoded answer; raises Fault."""
+    async def ask(
+        self, call: Call, params: dict[str, Any] | None = None, urgent: bool = False, still: Callable[[], bool] = lambda: True
+    ) -> Any:
+        """The decoded answer; raises Fault. `still`: is it wanted, where a wrong clock makes it leave a second time?"""
         try:
             return await self._ask(call, params or {}, urgent)
         except Fault as fault:
             if fault.act is not Act.CLOCK or not call.signed:
                 raise
+            refused = fault
         await self.resync()
+        if not still():
+            raise refused
         return await self._ask(call, params or {}, urgent)
 
     async def _ask(self, call: Call, params: dict[str, Any], urgent: bool) -> Any:

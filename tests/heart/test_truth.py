@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rig import Rig, calm, config_of, hold, steady
 
-from hedgegridd.heart.effects import AskReport, Place
+from hedgegridd.heart.effects import AskReport, Cancel, Place
 from hedgegridd.live.memory import newest
 from hedgegridd.model import Accepted, Fill, Held, Order, OrderState, Rejected, Report, Role, Stopping, Timer, Trouble
 
@@ -85,6 +85,14 @@ def test_a_stop_ends_nothing_while_the_stop_of_a_leg_is_on_its_way() -> None:
     assert not rig.resting(Role.ENTRY) and rig.finished is None
     rig.take(Accepted(stop.client_id, "9", rig.engine.now))
     assert rig.finished is not None
+
+
+def test_openers_on_their_way_are_called_back_when_the_kill_switch_is_engaged() -> None:
+    rig = live()
+    opener = max((order for order in rig.resting(Role.ENTRY) if order.leg == 0), key=lambda order: order.price)
+    rig.desk().orders.move(opener.client_id, OrderState.SENT)
+    cancels = [effect for effect in rig.take_only("activate", reason="rumour", level="halt") if isinstance(effect, Cancel)]
+    assert opener.client_id in {order.client_id for effect in cancels for order in effect.orders}
 
 
 def test_an_order_just_accepted_is_not_gone_for_a_report_that_was_begun_before() -> None:

@@ -252,6 +252,22 @@ def test_a_clock_that_ran_away_is_set_and_the_same_order_sent_again() -> None:
     run(test)
 
 
+@pytest.mark.parametrize("count", [1, 3])
+def test_an_opener_refused_for_the_clock_does_not_leave_again_once_it_is_taken_back(count: int) -> None:
+    async def test() -> None:
+        async with running() as it:
+            orders = [it.order(L, ENTRY, 490_000 - step * 100) for step in range(count)]
+            it.sim.faults.add("clock", "POST /fapi/v1/*rder*")
+            it.sim.faults.add("delay", "GET /fapi/v1/time", times=-1, ms=300)
+            it.exchange.place(orders)
+            await it.log.until(lambda: it.asked(POST, "POST /fapi/v1/batchOrders"))
+            it.exchange.cancel(orders)
+            await it.log.until(lambda: all("Rejected" in it.log.told(order) for order in orders))
+            assert len(it.asked(POST, "POST /fapi/v1/batchOrders")) == 1
+
+    run(test)
+
+
 def test_an_order_that_is_there_already_is_unsure() -> None:
     async def test() -> None:
         async with running() as it:
