@@ -15,7 +15,7 @@ from hedgegridd.hookspecs import Fact
 from . import wire as door
 from .errors import NO_ANSWER, Act, Fault
 from .market import MALFORMED
-from .shapes import Row, Scale
+from .shapes import LONGEST_ID, Row, Scale
 from .wire import Wire
 
 PREFIX = "hgprobe-"  # not "hg-": nobody takes it for an order
@@ -29,7 +29,7 @@ class Probe:
 
     def __init__(self, wire: Wire, by: Scale, row: Row) -> None:
         self.wire, self.by, self.row = wire, by, row
-        self.name = f"{PREFIX}{time.time_ns() // 1_000_000}"
+        self.name = f"{PREFIX}{time.time_ns() // 1_000_000}-{by.symbol}"[:LONGEST_ID]  # several symbols are probed in one millisecond
 
     async def facts(self, countdown: bool) -> list[Fact]:
         """The fact "far stop SYMBOL" and, where it is asked for, "countdown"."""

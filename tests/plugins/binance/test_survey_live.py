@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -259,3 +260,10 @@ def test_a_private_key_that_is_none() -> None:
             assert "SECRET" not in str(raised.value)
 
     run(test)
+
+
+def test_probes_of_several_symbols_keep_apart() -> None:
+    """Made in the same millisecond, they must not take each other's stop for their own."""
+    scales = [SimpleNamespace(symbol=symbol) for symbol in ("BTCUSDT", "ETHUSDT", "1000000MOGUSDT", "BTCUSDT_250328")]
+    names = {probe.Probe(None, by, {}).name for by in scales}  # type: ignore[arg-type]
+    assert len(names) == len(scales) and all(len(name) <= 36 for name in names)
