@@ -8,6 +8,7 @@ from __future__ import annotations
 import activation
 import backtest
 import heart
+import live
 import memory
 import peers
 import ready
@@ -16,7 +17,7 @@ import stage
 import status
 import w1
 
-BENCHMARKS = (status, ready, memory, heart, replay, activation, w1, backtest, peers)
+BENCHMARKS = (status, ready, memory, heart, replay, activation, live, w1, backtest, peers)
 
 
 def measure(quick: bool = False) -> list[stage.Row]:

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 HERE = Path(__file__).parent
-NAMES = sorted(path.stem for path in HERE.glob("*.py") if path.stem not in ("all", "stage", "test_bench", "w1_grid"))
+NOT_ALONE = ("all", "stage", "livestage", "soak", "test_bench", "w1_grid")
+NAMES = sorted(path.stem for path in HERE.glob("*.py") if path.stem not in NOT_ALONE)
 
 
 @pytest.fixture(autouse=True)
@@ -28,6 +29,11 @@ def test_measures_something(name: str) -> None:
 
 def test_the_table_of_all_has_every_benchmark() -> None:
     assert {module.__name__ for module in import_module("all").BENCHMARKS} == set(NAMES)
+
+
+def test_a_short_soak_ends_as_it_must() -> None:
+    rows = import_module("soak").soak(0.1, every=(0.5, 1.5))
+    assert {row.name: row.value for row in rows}["things that went wrong"] >= 3
 
 
 def test_the_table_lines_up() -> None:
