@@ -69,9 +69,8 @@ TICK_SECONDS = 0.25  # how often the kill switch file, the socket and the watchd
 TIMER_SECONDS = 1.0
 TURN_SECONDS = 0.002  # the longest the loop works without letting the control socket breathe
 MARKET = frozenset({Bar, Quote, Trade, Mark, Funding, Gap})
-FIRST = frozenset(
-    {Place, Cancel, Amend, Countdown}
-)  # on their way before anything is written: what opens has its record on the disk by then
+FIRST = frozenset({Place, Cancel, Amend})  # on their way before anything is written: what opens has its record on the disk by then
+AWAY_TURNS = 3  # of the loop, until what an exchange over the network began to send is sent
 BACKLOG = 100_000  # records kept in memory while the disk refuses them
 
 
@@ -104,6 +103,7 @@ class Daemon:
         self._ticket = 0
         self._syncing = 0
         self._settled = 0  # sync mark on the disk that the heart has not heard of yet
+        self._halfway = False  # orders of an event leave, and what it decided is not written yet
         self._done = False
         self._ended = False
         self._wake = asyncio.Event()
@@ -218,7 +218,8 @@ class Daemon:
     @property
     def busy(self) -> bool:
         """Is anything between two events unfinished?"""
-        return bool(self._syncing or self._settled or self.inbox or self.urgent or self._backlog or self.engine.waiting or self.engine.acks)
+        unsaid = self.inbox or self.urgent or self._backlog or self._halfway
+        return bool(self._syncing or self._settled or unsaid or self.engine.waiting or self.engine.acks)
 
     def adopt(self, engine: Engine, checkpoint: dict[str, Any]) -> None:
         """A reloaded heart takes over, from the next event on."""
@@ -301,9 +302,9 @@ class Daemon:
         turn = clock.perf_counter()
         while not self._done:
             if self.urgent:
-                self._take(self.urgent.popleft())
+                await self._turn(self.urgent.popleft())
             elif self.inbox:
-                self._take(self.inbox.popleft())
+                await self._turn(self.inbox.popleft())
             elif self._settled and not self._syncing:
                 mark, self._settled = self._settled, 0
                 self._take(Durable(self.engine.now, mark))
@@ -441,7 +442,24 @@ class Daemon:
 
     # --- events in, effects out -------------------------------------------------------------------------------------
 
+    async def _turn(self, event: Any) -> None:
+        """Take an event; over a network its orders are away before what was decided is written."""
+        sent, rest = self._decide(event)
+        try:
+            if sent and self.exchange.orders_cost_network:
+                self._halfway = True
+                for _ in range(AWAY_TURNS):
+                    await asyncio.sleep(0)
+        finally:
+            self._halfway = False
+            self._perform(rest)
+
     def _take(self, event: Any) -> None:
+        """Take an event at once."""
+        self._perform(self._decide(event)[1])
+
+    def _decide(self, event: Any) -> tuple[bool, list[Effect]]:
+        """Journal an event, hand it to the heart, and let its orders leave; were there any, and what is still to be done."""
         if not self.ready and isinstance(event, Report):
             self._loop.call_soon(self._is_ready)
         if isinstance(event, Durable) and (file := self._touched()) is not None:
@@ -450,12 +468,15 @@ class Daemon:
             event = event._replace(time=self.engine.now)
         self._record(self.journal.input, event)
         effects = self.engine.handle(event)
+        rest = [effect for effect in effects if type(effect) not in FIRST]
         for effect in effects:
             if type(effect) in FIRST:
                 _PERFORM[type(effect)](self, effect)
+        return len(rest) < len(effects), rest
+
+    def _perform(self, effects: list[Effect]) -> None:
         for effect in effects:
-            if type(effect) not in FIRST:
-                _PERFORM[type(effect)](self, effect)
+            _PERFORM[type(effect)](self, effect)
 
     def _is_ready(self) -> None:
         self.ready = True
@@ -556,43 +577,22 @@ class Daemon:
         self.patience.asked()
         self.hosts.ask(effect.host, effect.seq, effect.kind, effect.name, effect.payload)
 
-    def _in_force(self, effect: InForce) -> None:
-        self.hosts.armed(effect.host)
-
-    def _retired(self, effect: Retired) -> None:
-        self.hosts.retire(effect.host)
-
     def _finish(self, effect: Finished) -> None:
         self.flat = effect.flat
         self._done = True
-
-    def _place(self, effect: Place) -> None:
-        self.exchange.place(effect.orders)
-
-    def _amend(self, effect: Amend) -> None:
-        self.exchange.amend(effect.client_id, effect.qty)
-
-    def _cancel(self, effect: Cancel) -> None:
-        self.exchange.cancel(effect.orders)
-
-    def _ask_report(self, effect: AskReport) -> None:
-        self.exchange.report(effect.doubted, self.engine.now)
-
-    def _countdown(self, effect: Countdown) -> None:
-        self.exchange.countdown(effect.symbols, effect.ms)
 
 
 _PERFORM: dict[type[Effect], Callable[[Daemon, Any], None]] = {
     Write: Daemon._write,
     Sync: Daemon._sync,
-    Place: Daemon._place,
-    Amend: Daemon._amend,
-    Cancel: Daemon._cancel,
-    AskReport: Daemon._ask_report,
-    Countdown: Daemon._countdown,
+    Place: lambda daemon, effect: daemon.exchange.place(effect.orders),
+    Amend: lambda daemon, effect: daemon.exchange.amend(effect.client_id, effect.qty),
+    Cancel: lambda daemon, effect: daemon.exchange.cancel(effect.orders),
+    AskReport: lambda daemon, effect: daemon.exchange.report(effect.doubted, daemon.engine.now),
+    Countdown: lambda daemon, effect: daemon.exchange.countdown(effect.symbols, effect.ms),
     Ask: Daemon._ask_host,
-    InForce: Daemon._in_force,
-    Retired: Daemon._retired,
+    InForce: lambda daemon, effect: daemon.hosts.armed(effect.host),
+    Retired: lambda daemon, effect: daemon.hosts.retire(effect.host),
     Notify: Daemon._notify,
     Reply: Daemon._reply,
     Finished: Daemon._finish,
