@@ -94,6 +94,7 @@ class Desk:
         self.quote: Quote | None = None
         self.traded: int | None = None  # price of the last trade known, ticks
         self.mark: float | None = None
+        self.beside_mark: float | None = None  # where the market traded when the mark was told
         self.index: float | None = None
         self.funding_rate: float | None = None
         self.next_funding: int | None = None
@@ -123,6 +124,7 @@ class Desk:
 
     def see_mark(self, mark: Mark) -> None:
         self.mark, self.index, self.seen = mark.price, mark.index, mark.time
+        self.beside_mark = self._traded_at()
         if mark.funding_rate is not None:
             self.funding_rate = mark.funding_rate
         if mark.next_funding is not None:
@@ -451,11 +453,12 @@ class Desk:
         )
 
     def _last_price(self) -> float | None:
-        """Where the market trades, ticks: the middle of the best prices where they are newer than the last bar. Where trades are the
-        mark, both are one."""
+        """Where the market traded when the mark was told, ticks: later prices say nothing of it. Trades that are the mark are both."""
+        return self.beside_mark if self.carries_marks else self.mark
+
+    def _traded_at(self) -> float | None:
+        """The middle of the best prices where they are newer than the last bar, else its close; ticks."""
         bar, quote = self.bar, self.quote
-        if not self.carries_marks:
-            return self.mark
         if quote is not None and (bar is None or quote.time >= bar.time):
             return (quote.bid + quote.ask) / 2
         return None if bar is None else bar.close
@@ -476,8 +479,8 @@ class Desk:
     # --- checkpoint -----------------------------------------------------------------------------------------------
 
     _PLAIN = ("throttle", "paused", "halted", "broken", "guarded", "errors", "errors_until", "funding_cost", "paid_at", "adopted_at",
-              "owed", "owed_at", "basis_at_entry", "mark", "traded", "index", "funding_rate", "next_funding", "funding_interval_ms", "seen",
-              "ready")  # fmt: skip
+              "owed", "owed_at", "basis_at_entry", "mark", "beside_mark", "traded", "index", "funding_rate", "next_funding",
+              "funding_interval_ms", "seen", "ready")  # fmt: skip
 
     def dump(self) -> dict[str, Any]:
         """As JSON, for a checkpoint."""

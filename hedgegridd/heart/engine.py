@@ -495,7 +495,10 @@ class Engine:
         self._kill_phase()
 
     def flat(self, flatten: Flatten) -> None:
-        """The exchange reported zero: say so."""
+        """The exchange reported zero: say so. A stop that died with its leg is over, though its own last word may still be on its way."""
+        for symbol, leg in flatten.scope:
+            for stop in self.desks[symbol].orders.of(leg, Role.STOP):
+                self.desks[symbol].orders.drop(stop.client_id)
         self.write("flat", **flatten.result())
         self.tell(notices.flatten_done, flatten.result(), self.now - flatten.started, flatten.scope)
         if flatten.ticket:

@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 from hypothesis import given
 from hypothesis import strategies as st
-from rig import Rig, calm, hold, settle
+from rig import BARS, START, Rig, calm, hold, settle
 
 from hedgegridd.heart.desk import REFUSED_MAX_MS, pack, rows, unpack
 from hedgegridd.kernel.ledger import Books
-from hedgegridd.model import Bar, Leg, Mark, Order, Role
+from hedgegridd.model import Bar, Leg, Mark, Order, Quote, Role
 
 HANDS_ON = (False, False)
 
@@ -107,3 +107,16 @@ def test_dormant_only_with_nothing_at_risk() -> None:
     assert rig.desk().dormant(rig.engine.now)
     rig = calm()
     assert not rig.desk().dormant(rig.engine.now + 10**9), "orders rest"
+
+
+def test_a_price_that_moved_after_the_mark_does_not_make_the_data_doubtful() -> None:
+    """A mark a second, quotes at once: what breakers compare is of one moment."""
+    rig = Rig(carries=BARS | {"marks", "quotes", "index"}).start()
+    desk = rig.desk()
+    rig.market(Quote("BTCUSDT", START + 1_000, 499_999, 1, 500_001, 1))
+    rig.market(Mark("BTCUSDT", START + 1_100, 500_010.0))
+    rig.market(Quote("BTCUSDT", START + 1_200, 509_999, 1, 510_001, 1))
+    view = desk.view(rig.engine.now, 1_000)
+    assert (view.last_price, view.mark_price) == (50_000.0, 50_001.0)
+    rig.market(Mark("BTCUSDT", START + 2_100, 510_010.0))
+    assert desk.view(rig.engine.now, 1_000).last_price == 51_000.0
