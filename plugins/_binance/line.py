@@ -93,7 +93,7 @@ class Line:
         inquiry = Inquiry(self.wire, told)
         account = Account(self.wire, told, inquiry, tuple(instruments))
         stops = Stops(self.wire, told, inquiry, {symbol: one.market_max_qty for symbol, one in instruments.items()})
-        orders = Orders(self.wire, told, inquiry, stops, account, self._spawn)
+        orders = Orders(self.wire, told, inquiry, stops, account, self._spawn, self._say)
         listener = Listener(self.wire, told, inquiry, account, instruments, self._spawn)
         account.deaf = listener.deaf
         account.urgent = lambda: self.wire.clock.now() - orders.closed_at < FLATTEN_MS
@@ -120,9 +120,7 @@ class Line:
 
     def countdown(self, symbols: Sequence[str], ms: int) -> None:
         for symbol in symbols:
-            task = self._task(self._count_down(symbol, ms))
-            self._words.add(task)
-            task.add_done_callback(self._words.discard)
+            self._say(self._count_down(symbol, ms))
 
     @staticmethod
     def _trading(part: Any) -> Any:
@@ -175,6 +173,13 @@ class Line:
         """Begin something that ends by itself. Should it fail, nobody knows what became of these orders."""
         self._task(work).add_done_callback(partial(self._failed, orders))
 
+    def _say(self, work: Coroutine[Any, Any, None], *orders: Order) -> None:
+        """The same, for what must be true after us: it is let finish when all else is stopped."""
+        task = self._task(work)
+        task.add_done_callback(partial(self._failed, orders))
+        self._words.add(task)
+        task.add_done_callback(self._words.discard)
+
     def _run(self, part: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Keep something running. Should it fail, it is begun again, and what it may have missed is read."""
         self._task(part()).add_done_callback(partial(self._fell, part))
@@ -218,6 +223,8 @@ class Line:
 
     def stop(self) -> None:
         self._stopped = True
+        if self.orders is not None:
+            self.orders.sweep()
         for task in self._tasks - self._words - {self._open}:
             task.cancel()
 

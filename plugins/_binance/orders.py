@@ -30,10 +30,12 @@ FIRST = {Role.CLOSE: 0, Role.STOP: 1, Role.TAKE_PROFIT: 2, Role.ENTRY: 3}
 
 
 class Orders:
-    """Places, amends and cancels. Its methods return at once; `spawn` runs what they begin."""
+    """Places, amends and cancels. Its methods return at once; `spawn` runs what they begin, `say` what is let finish when all ends."""
 
-    def __init__(self, wire: Wire, told: Told, inquiry: Inquiry, stops: Stops, account: Account, spawn: Callable[..., None]) -> None:
-        self.wire, self.told, self.inquiry, self.stops, self.account, self.spawn = wire, told, inquiry, stops, account, spawn
+    def __init__(self, wire: Wire, told: Told, inquiry: Inquiry, stops: Stops, account: Account, spawn: Callable[..., None],
+                 say: Callable[..., None]) -> None:  # fmt: skip
+        self.wire, self.told, self.inquiry, self.stops, self.account = wire, told, inquiry, stops, account
+        self.spawn, self.say = spawn, say
         self.closed_at = 0  # when the last close left
         self._unwanted = Recent()  # client ids that were to be cancelled before they were known to be there
         self._doomed: list[Order] = []  # to be cancelled at the end of this turn of the loop
@@ -56,7 +58,7 @@ class Orders:
                 continue
             if order.role == Role.CLOSE:
                 self.closed_at = now
-            self.spawn(self._one(order) if order.role == Role.CLOSE else self.stops.put(order), order)
+            self.say(self._one(order) if order.role == Role.CLOSE else self.stops.put(order), order)
         for group in limits.values():
             for some in _parts(group, BATCH if self.wire.can_batch else 1):
                 self.spawn(self._batch(some) if len(some) > 1 else self._one(some[0]), *some)
@@ -193,32 +195,33 @@ class Orders:
     def cancel(self, orders: Sequence[Order]) -> None:
         """What is asked for in one breath leaves in one: the whole of a symbol may be swept at once."""
         if not self._doomed:
-            asyncio.get_running_loop().call_soon(self._cancel)
+            asyncio.get_running_loop().call_soon(self.sweep)
         self._doomed += orders
         for order in orders:
             known = self.told.live.get(order.client_id)
             if known is not None and known.state == OrderState.SENT:
                 self._unwanted.put(order.client_id, None)
 
-    def _cancel(self) -> None:
+    def sweep(self) -> None:
+        """Send the cancels that were asked for."""
         orders, self._doomed = self._doomed, []
         classic: dict[str, list[Order]] = {}
         for order in orders:
             if order.symbol not in self.told.scales:
                 self.told.cancelled(order.client_id, 0, "unknown", again=True)
             elif order.role == Role.STOP:
-                self.spawn(self.stops.withdraw(order), order)
+                self.say(self.stops.withdraw(order), order)
             else:
                 classic.setdefault(order.symbol, []).append(order)
         for symbol, group in classic.items():
             if len(group) > 1 and self._all_of_them(symbol, group):
-                self.spawn(self._cancel_all(symbol, group), *group)
+                self.say(self._cancel_all(symbol, group), *group)
             else:
                 self._cancel_each(symbol, group)
 
     def _cancel_each(self, symbol: str, orders: list[Order]) -> None:
         for some in _parts(orders, CANCEL_BATCH if self.wire.can_batch else 1):
-            self.spawn(self._cancel_batch(symbol, some) if len(some) > 1 else self._cancel_one(some[0]), *some)
+            self.say(self._cancel_batch(symbol, some) if len(some) > 1 else self._cancel_one(some[0]), *some)
 
     def _all_of_them(self, symbol: str, orders: list[Order]) -> bool:
         """Are these all the orders that rest there, ours and others'? Only then may everything be swept at once."""

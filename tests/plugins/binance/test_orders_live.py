@@ -367,3 +367,20 @@ def test_no_secret_in_anything_told() -> None:
             assert it.sim.api_secret not in text and it.sim.api_key not in text and "signature=" not in text
 
     run(test)
+
+
+def test_a_stop_and_a_cancel_given_with_the_last_breath_arrive() -> None:
+    async def test() -> None:
+        async with running() as it:
+            await it.hold(L, 5)
+            stop, opener = it.order(L, STOP, 450_000), it.order(L, ENTRY, 480_000)
+            it.exchange.place([opener])
+            await it.log.until(lambda: "Accepted" in it.log.told(opener))
+            it.exchange.place([stop])
+            it.exchange.cancel([opener])
+            it.exchange.stop()
+            await it.exchange.closed()
+            assert [one.client_id for one in it.sim.venue.open_algos()] == [stop.client_id]
+            assert not it.sim.venue.open_orders()
+
+    run(test)
