@@ -2,7 +2,7 @@
 
 One report at a time; what is asked for meanwhile makes one more. Missed fills are read from the list of our trades, after the last
 id that was read there (ids heard since are not the end of it: one between them may be missing). Money that is no fill is read from
-the income list.
+the income list; where that does not answer, legs and orders are told all the same, for a flatten waits for them.
 """
 
 from __future__ import annotations
@@ -126,9 +126,10 @@ class Account:
         found, absent = await self._named(doubted, orders, urgent)
         catch_up = self._catch_up or bool(doubted)
         await self._fills(held, catch_up, urgent)
-        if self._catch_up or self._payments_due:
-            await self._income(urgent)
-        self._catch_up = self._payments_due = False
+        payments, self._payments_due = self._catch_up or self._payments_due, False
+        if payments:
+            await self._payments(urgent)
+        self._catch_up = False
         for name in doubted:
             self._doubted.pop(name, None)
         self._learn({key: leg for key, leg in held.items() if known.get(key) != leg.qty}, [*orders.values(), *found], since)
@@ -294,11 +295,20 @@ class Account:
                 async with self._lock:
                     if due:
                         await asyncio.gather(*(self.trades(symbol) for symbol in self.symbols))
-                    if not await self._income(False) and payments:
-                        await asyncio.sleep(SOON_S)
+                    news = await self._income(False)
+                if payments and not news:  # a report may be told meanwhile
+                    await asyncio.sleep(SOON_S)
+                    async with self._lock:
                         await self._income(False)
             except (Fault, *MALFORMED):
                 continue  # the next look, or report, reads it
+
+    async def _payments(self, urgent: bool) -> None:
+        """Money that cannot be read yet is read later: legs and orders must not wait for it."""
+        try:
+            await self._income(urgent)
+        except (Fault, *MALFORMED):
+            self._payments_due = True
 
     async def _income(self, urgent: bool) -> int:
         """Tell every payment after the last; how many of them were news."""
@@ -315,7 +325,7 @@ class Account:
 
     def _pay(self, row: Row) -> bool:
         kind, symbol, income = str(row["incomeType"]), str(row.get("symbol") or ""), float(row["income"])
-        name = f"{kind}-{row['tranId']}-{symbol}-{row['income']}"
+        name = f"{kind}-{row.get('tranId') or row['time']}-{symbol}-{row['income']}"
         if name in self._paid or kind in IN_FILLS or row.get("asset") != "USDT":
             return False
         self._paid.put(name, None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import Any
 
 import pytest
 from plugins.binance.harness import BTC, CLOSE, ENTRY, PROFIT, STOP, L, S, run, running
@@ -240,5 +241,33 @@ def test_a_full_size_take_profit_does_not_keep_a_close_from_filling() -> None:
             it.exchange.place([close])
             await it.log.until(lambda: it.log.of(Cancelled) or it.log.of(Rejected))
             assert "Fill" in it.log.told(close) or it.log.told(close)[-1] == "Rejected"
+
+    run(test)
+
+
+@pytest.mark.parametrize("kind", ["html", "unavailable", "empty"])
+def test_an_income_list_that_does_not_answer_keeps_no_report_back(kind: str) -> None:
+    def without(sim: Any) -> None:
+        sim.faults.add(kind, "GET /fapi/v1/income", times=-1)
+
+    async def test() -> None:
+        async with running(setup=without) as it:
+            assert (await it.report()).wallet > 0
+            it.sim.faults.clear()
+            it.sim.deposit(250.0)
+            assert (await it.log.next(Transfer)).amount == 250.0
+
+    run(test)
+
+
+def test_a_payment_that_is_not_listed_yet_keeps_no_report_back() -> None:
+    async def test() -> None:
+        async with running() as it:
+            line: Any = it.exchange._line
+            line.account.payments_due()
+            await it.log.until(lambda: not line.account._payments_due)
+            begun = time.monotonic()
+            await it.report()
+            assert time.monotonic() - begun < 1.0
 
     run(test)
