@@ -274,6 +274,8 @@ class Wire:
             sent = mono_ms()
             said = await self.ask(TIME, urgent=True)
             got = mono_ms()
+            if not isinstance(said, dict) or "serverTime" not in said:
+                raise Fault(0, NO_ANSWER, "an empty answer")
             if best is None or got - sent < best[2] - best[1]:
                 best = (float(said["serverTime"]), sent, got)
         if best is not None:

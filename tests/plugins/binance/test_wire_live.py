@@ -17,6 +17,7 @@ from Crypto.Signature import eddsa, pkcs1_15
 from plugins.binance.harness import ENTRY, L, run, running, settings
 
 from hedgegridd.model import Trouble
+from plugins._binance import line
 from plugins._binance import wire as door
 from plugins._binance.errors import Act, Fault
 from plugins._binance.wire import Reply, Wire
@@ -136,6 +137,19 @@ def test_many_ask_for_the_time_at_once_and_one_asks_the_exchange() -> None:
             before = len(it.asked("GET /fapi/v1/time"))
             await asyncio.gather(*(line.wire.resync() for _ in range(8)))
             assert len(it.asked("GET /fapi/v1/time")) - before <= 3
+
+    run(test)
+
+
+def test_an_empty_answer_does_not_end_the_keeping_of_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(line, "RETRY_S", 0.1)
+
+    async def test() -> None:
+        def without(sim: Any) -> None:
+            sim.faults.add("empty", "GET /fapi/v1/time", times=2)
+
+        async with running(setup=without) as it:
+            await it.log.until(lambda: len(it.asked("GET /fapi/v1/time")) >= door.WARM)
 
     run(test)
 
