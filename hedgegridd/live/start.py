@@ -172,7 +172,17 @@ async def _on_a_market(config: Config, registry: Registry, options: Options, env
     """A daemon on an exchange's own market data: it is looked over first, and what it says completes the configuration."""
     live = Mode(config.mode) == Mode.LIVE
     with hold_account(config) if live else nullcontext():
-        surveyed = await survey(config, registry, look=live)
+        asked = asyncio.ensure_future(survey(config, registry, look=live))
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, asked.cancel)  # what it tries on the exchange is taken back first
+        try:
+            surveyed = await asked
+        except asyncio.CancelledError:
+            if not asked.cancelled():
+                raise
+            log.event("INFO", "stopped before the exchange was looked over")
+            return 0
+        finally:
+            asyncio.get_running_loop().remove_signal_handler(signal.SIGTERM)
         try:
             for fact, line in zip(surveyed.facts, table(surveyed.facts, plain=not sys.stderr.isatty()), strict=True):
                 log.event("INFO" if fact.ok else "ERROR", f"preflight: {line}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -90,6 +91,17 @@ def test_break_glass_closes_without_the_state_directory(daemon: LiveProcess) -> 
     done = daemon.hedgegridd("flatten", "--config", str(daemon.config_path), "--state-dir", str(daemon.state), "--yes", **daemon.env)
     assert done.returncode == 0, done.stdout + done.stderr
     assert daemon.truth()[:2] == ({}, set())
+
+
+def test_sigterm_while_the_account_is_looked_over_takes_the_far_stop_back(daemon: LiveProcess) -> None:
+    daemon.start(ready=False)
+    end = time.monotonic() + 15
+    while not daemon.sim.show("algos"):
+        assert time.monotonic() < end, daemon.log
+        time.sleep(0.02)
+    assert daemon.process is not None
+    daemon.process.send_signal(signal.SIGTERM)
+    assert daemon.process.wait(10) == 0 and not daemon.sim.show("algos")
 
 
 # --- what goes wrong ------------------------------------------------------------------------------------------------------
