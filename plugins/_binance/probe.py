@@ -57,7 +57,7 @@ class Probe:
 
     async def _place(self) -> str:
         """Try with a quantity, which needs no position; then, nearer, as it will be used. Raises the last Fault."""
-        mark = float((await self.wire.ask(door.PREMIUM, {"symbol": self.by.symbol}))["markPrice"])
+        mark = await self._mark()
         refused = Fault(0, NO_ANSWER, "not asked")
         for leg, (side, *distances) in FAR.items():
             for far in distances:
@@ -71,6 +71,15 @@ class Probe:
                             await self._remove()
                             raise
         raise refused
+
+    async def _mark(self) -> float:
+        """The mark price, or where the exchange does not tell it the last trade's: what is tried is far from either."""
+        try:
+            return float((await self.wire.ask(door.PREMIUM, {"symbol": self.by.symbol}))["markPrice"])
+        except Fault as fault:
+            if not fault.permanent:
+                raise
+            return float((await self.wire.ask(door.KLINES, {"symbol": self.by.symbol, "interval": "1m", "limit": 1}))[-1][4])
 
     def _params(self, leg: str, side: str, price: float, sized: bool) -> dict[str, Any]:
         ticks = max(1, round(price / self.by.tick_size))

@@ -267,3 +267,18 @@ def test_probes_of_several_symbols_keep_apart() -> None:
     scales = [SimpleNamespace(symbol=symbol) for symbol in ("BTCUSDT", "ETHUSDT", "1000000MOGUSDT", "BTCUSDT_250328")]
     names = {probe.Probe(None, by, {}).name for by in scales}  # type: ignore[arg-type]
     assert len(names) == len(scales) and all(len(name) <= 36 for name in names)
+
+
+def test_the_far_stop_does_not_need_the_mark_price() -> None:
+    async def test() -> None:
+        async with Simulator(symbols={BTC: 50_000.0}) as sim:
+            sim.faults.add("html", "GET /fapi/v1/premiumIndex", times=-1, status=404)
+            exchange = BinanceExchange()
+            exchange.trading = True
+            instruments = await exchange.instruments(TERMS, settings(sim))
+            facts = {fact.name: fact for fact in await exchange.preflight(instruments, TERMS, settings(sim))}
+            exchange.stop()
+            await exchange.closed()
+            assert facts[f"far stop {BTC}"].ok and not sim.venue.open_algos()
+
+    run(test)
