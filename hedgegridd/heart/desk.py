@@ -335,6 +335,11 @@ class Desk:
             return self.quote.bid, self.quote.ask
         return (-math.inf, math.inf) if self.traded is None else (self.traded, self.traded)
 
+    def freed(self) -> bool:
+        """Is there an opener that was withheld because it would take, and would take no more?"""
+        bid, ask = self._touch()
+        return any(why == TAKES and (price > bid if leg else price < ask) for leg, _, price, _, why in self.withheld)
+
     def _refused_before(self, rung: tuple[int, int, int], now: int) -> str:
         """Why a rung that was refused may not be tried again yet."""
         refused = self.refusals.get(rung)

@@ -36,10 +36,12 @@ def mark(engine: Engine, mark: Mark) -> None:
 
 
 def quote(engine: Engine, quote: Quote) -> None:
-    """Best bid and ask moved."""
+    """Best bid and ask moved; an opener that would have taken may rest once they have left its price."""
     desk = _seen(engine, quote)
     desk.quote, desk.seen = quote, quote.time
     engine.dirty = True
+    if desk.withheld and desk.freed():
+        engine.stirred.add(desk.symbol)
 
 
 def trade(engine: Engine, trade: Trade) -> None:

@@ -106,3 +106,16 @@ def test_a_day_s_baseline_is_the_equity_before_midnight() -> None:
     rig.market(Funding("BTCUSDT", rig.engine.now // 86_400_000 * 86_400_000 + 86_400_000, 0.01, 28_800_000))
     assert rig.engine.account.day.start == before > rig.engine.account.equity
     assert rig.of("day")[-1]["start_equity_usdt"] == before
+
+
+def test_an_opener_that_would_have_taken_rests_once_the_quotes_have_left_its_price() -> None:
+    """A fill is often heard before the quotes that follow it; the rung must not wait for the next bar."""
+    rig = calm()
+    near = min(order.price for order in rig.resting(Role.ENTRY) if order.leg)
+    rig.take(Quote("BTCUSDT", rig.engine.now, near + 10, 1, near + 11, 1))
+    rig.verb("pause", symbol="", leg="both")
+    rig.verb("resume", symbol="", leg="both")
+    assert near not in {order.price for order in rig.resting(Role.ENTRY)}
+    assert any(row[2] == near and row[4].startswith("would take") for row in rig.desk().withheld)
+    rig.take(Quote("BTCUSDT", rig.engine.now + 10, near - 2, 1, near - 1, 1))
+    assert near in {order.price for order in rig.resting(Role.ENTRY)}
