@@ -116,7 +116,8 @@ class MarketFeed:
         mark = Mark(by.symbol, time, number(said["p"]) / by.tick_size, index or None, rate, settles or None)
         self._marked[by.symbol] = time, before[1] if rate is None and before else rate or 0.0, settles or (before[2] if before else 0)
         if before is not None and 0 < before[2] < settles:
-            self.emit(Funding(by.symbol, before[2], before[1], self._every.get(by.symbol, EIGHT_HOURS)))
+            due = self.wire.clock.believable(before[2])  # one that moves before it is due must not take our time along
+            self.emit(Funding(by.symbol, due, before[1], self._every.get(by.symbol, EIGHT_HOURS)))
         self.emit(mark)
 
     # --- bars ---------------------------------------------------------------------------------------------------------

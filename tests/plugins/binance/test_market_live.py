@@ -74,7 +74,8 @@ def test_a_settlement_is_told_when_the_next_one_takes_its_place() -> None:
             it.sim.funding(BTC, 0.0007)
             it.sim.funding_rate(BTC, 0.0002, settles + 8 * 3_600_000)
             funding = await it.log.next(Funding)
-            assert (funding.time, funding.interval_ms) == (settles, 8 * 3_600_000)
+            assert funding.interval_ms == 8 * 3_600_000
+            assert funding.time <= it.sim.now() < settles, "an event of hours to come would take the daemon's time along"
 
     run(test)
 
