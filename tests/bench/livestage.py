@@ -59,6 +59,7 @@ def live_config(sim: Threaded, levels: int, step_bps: float, tp_steps: int, rece
     (pattern,) = whole["instrument"]
     grid = {"grid_step_bps": step_bps, "grid_levels_long": levels, "grid_levels_short": levels, "qty_scale": 1.0}
     params = {**pattern["params"], "exit": {"tp_steps": tp_steps, "sl_steps": levels + tp_steps + 5}}
+    params["policy"] = {"counter_levels": 50, "counter_qty_scale": 1.0}  # whole ladders in every trend: each round is like the last
     if recenter_bps:
         params["rebalance"] = {"recenter_trigger_bps": recenter_bps}
     whole["instrument"] = [
