@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from hedgegridd.model import BOTH, Charged, FundingPaid, Held, Leg, Order, Report, Transfer, Trouble
 
@@ -26,10 +26,19 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S, FIRST_WAIT_S = 0.25, 5.0, 1.0
 BEHIND_S = 0.01  # what is read of a flatten is read a breath behind its closes
 BUSY_PCT, POSITIONS_WEIGHT, PACE_PER_S = 50.0, 10, 20.0
 LONGEST_WINDOW_MS = 6 * 86_400_000  # trades are listed for no more than a week from where one begins
+UNLISTED_MS = 30_000  # a transfer that the list of income lacks for so long is told without it
 CHEAPER_AT_ONCE = 40  # symbols from which one list of everything weighs less
 IN_FILLS = ("REALIZED_PNL", "COMMISSION")
 MOVED = ("TRANSFER", "INTERNAL_TRANSFER", "CROSS_COLLATERAL_TRANSFER", "WELCOME_BONUS", "COIN_SWAP_DEPOSIT", "COIN_SWAP_WITHDRAW",
          "STRATEGY_UMFUTURES_TRANSFER", "FUTURES_PRESENT", "AUTO_EXCHANGE")  # fmt: skip
+
+
+class Moved(NamedTuple):
+    """A transfer as the user stream told it, USDT; `until` = when it is told without the list."""
+
+    time: int
+    amount: float
+    until: int
 
 
 class Account:
@@ -54,6 +63,9 @@ class Account:
         self._wanted, self._lock = asyncio.Event(), asyncio.Lock()
         self._catch_up = True  # the next report reads trades and income whatever the positions say
         self._payments_due = False
+        self.unlisted_ms = UNLISTED_MS
+        self._moved: list[Moved] = []  # transfers that were heard of, and are not in the list of income yet
+        self._unlisted: list[Moved] = []  # such as were told for all that
 
     def begin_after(self, last_trade: dict[str, int], income_time: int) -> None:
         """What the journal has already."""
@@ -277,6 +289,28 @@ class Account:
         stops = self.told.bridges.items()
         return [stop._replace(client_id=name) for name, stop in stops if (stop.symbol, stop.leg) == (symbol, leg)]
 
+    def moved(self, time: int, amount: float) -> None:
+        """A transfer was heard of. Should the list of income never have it, it is told all the same: it must not pass for a loss."""
+        if ("moved", time, amount) not in self._paid:
+            self._paid.put(("moved", time, amount), None)
+            self._moved.append(Moved(time, amount, self.wire.clock.now() + self.unlisted_ms))
+
+    def _tell_unlisted(self) -> None:
+        now = self.wire.clock.now()
+        for one in [one for one in self._moved if one.until <= now]:
+            self._moved.remove(one)
+            self._unlisted.append(one)
+            self.told.emit(Transfer(self.wire.clock.believable(one.time), one.amount, f"TRANSFER-heard-{one.time}-{one.amount}"))
+
+    def _was_told(self, time: int, amount: float) -> bool:
+        """A transfer in the list: is it one that was told already, because the list was so late?"""
+        for known in (self._moved, self._unlisted):
+            for one in known:
+                if abs(one.amount - amount) < 1e-9 and abs(one.time - time) < OVERLAP_MS:
+                    known.remove(one)
+                    return known is self._unlisted
+        return False
+
     def payments_due(self) -> None:
         """Money moved that no fill explains: read it now, and again soon where the list is behind."""
         self._payments_due = True
@@ -286,6 +320,7 @@ class Account:
         last = asyncio.get_running_loop().time()
         while True:
             await asyncio.sleep(SOON_S / 4)
+            self._tell_unlisted()
             now = asyncio.get_running_loop().time()
             due, payments = now - last > DEEP_S, self._payments_due
             if not due and not payments:
@@ -333,6 +368,8 @@ class Account:
         if kind == "FUNDING_FEE":
             self.told.emit(FundingPaid(symbol, time, BOTH, -income, name))
         elif kind in MOVED:
+            if self._was_told(int(row["time"]), income):
+                return False
             self.told.emit(Transfer(time, income, name))
         else:
             self.told.emit(Charged(symbol, time, -income, kind, name))

@@ -26,6 +26,7 @@ from .wire import Wire
 KEEP_S, RETRY_S, CHECK_S, PATIENCE_S = 30 * 60.0, 30.0, 1.0, 5.0
 PAYMENTS = ("FUNDING_FEE", "DEPOSIT", "WITHDRAW", "WITHDRAW_REJECT", "ADJUSTMENT", "INSURANCE_CLEAR", "ADMIN_DEPOSIT", "ADMIN_WITHDRAW",
             "MARGIN_TRANSFER", "ASSET_TRANSFER", "COIN_SWAP_DEPOSIT", "COIN_SWAP_WITHDRAW", "AUTO_EXCHANGE")  # fmt: skip
+TRANSFERS = ("DEPOSIT", "WITHDRAW", "WITHDRAW_REJECT", "ADMIN_DEPOSIT", "ADMIN_WITHDRAW", "ASSET_TRANSFER")  # of money in or out
 ENDED = ("CANCELED", "EXPIRED", "EXPIRED_IN_MATCH", "REJECTED")
 
 
@@ -211,6 +212,10 @@ class Listener:
         told = said["a"]
         if told.get("m") in PAYMENTS:
             self.account.payments_due()
+        if told.get("m") in TRANSFERS:
+            for row in told.get("B", []):
+                if row.get("a") == "USDT" and row.get("bc"):
+                    self.account.moved(int(said.get("T") or said["E"]), float(row["bc"]))
         for row in told.get("P", []):
             if row.get("s") in self.instruments and row.get("ps") in LEGS:
                 leg: Leg = LEGS[row["ps"]]

@@ -271,3 +271,23 @@ def test_a_payment_that_is_not_listed_yet_keeps_no_report_back() -> None:
             assert time.monotonic() - begun < 1.0
 
     run(test)
+
+
+def test_a_transfer_that_no_list_has_is_told_all_the_same_and_once() -> None:
+    """A withdrawal that passed for a loss would trip the loss breakers."""
+
+    async def test() -> None:
+        async with running() as it:
+            line: Any = it.exchange._line
+            line.account.unlisted_ms = 300
+            it.sim.faults.add("html", "GET /fapi/v1/income", times=-1)
+            it.sim.withdraw(400.0)
+            assert (await it.log.next(Transfer)).amount == -400.0
+            it.sim.faults.clear()
+            line.account.payments_due()
+            await asyncio.sleep(3.0)
+            assert [event.amount for event in it.log.of(Transfer)] == [-400.0], "the list has it at last, and it was told already"
+            it.sim.withdraw(400.0)
+            await it.log.until(lambda: len(it.log.of(Transfer)) == 2)
+
+    run(test)
