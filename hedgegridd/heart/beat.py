@@ -25,19 +25,28 @@ class Beat:
         self.enabled = live and (settings.enabled is None or settings.enabled)
         self.countdown_ms, self.every_ms = settings.countdown_seconds * 1000, settings.beat_seconds * 1000
         self.armed: tuple[str, ...] = ()
-        self.beaten = 0
+        self.beaten = self.ms = 0
 
     def begin(self) -> None:
         """A new life: what the last one armed may have run out."""
         self.armed = ()
 
     def look(self, engine: Engine) -> None:
-        """Time passed: beat where it is due, or where a symbol is new."""
+        """Time passed: beat where it is due, where a symbol is new, or where a flatten ended; let go of symbols with nothing of ours.
+
+        It cancels whatever rests on a symbol, others' orders too: none may run out where we have nothing to lose.
+        """
         if not self.enabled or engine.finished:
             return
         symbols = tuple(desk.symbol for desk in engine.desks.values() if _rests(desk))
-        if symbols and (engine.now - self.beaten >= self.every_ms or not set(symbols) <= set(self.armed)):
-            self._say(engine, symbols, SHORT_MS if engine.active() else self.countdown_ms)
+        over = tuple(symbol for symbol in self.armed if symbol not in symbols)
+        if over:
+            engine.out.append(Countdown(over, 0))
+        ms = SHORT_MS if engine.active() else self.countdown_ms
+        due = engine.now - self.beaten >= min(self.every_ms, ms // 3)
+        if symbols and (due or ms != self.ms or not set(symbols) <= set(self.armed)):
+            self._say(engine, symbols, ms)
+        self.armed = symbols
 
     def shorten(self, engine: Engine) -> None:
         """A flatten begins: should we die in the middle of it, no order of ours outlives us for long."""
@@ -51,7 +60,7 @@ class Beat:
             self.armed = ()
 
     def _say(self, engine: Engine, symbols: tuple[str, ...], ms: int) -> None:
-        self.armed, self.beaten = symbols, engine.now
+        self.armed, self.beaten, self.ms = symbols, engine.now, ms
         engine.out.append(Countdown(symbols, ms))
 
 

@@ -37,7 +37,7 @@ def dump(engine: Engine) -> dict[str, Any]:
         "storage_failed": engine.gate.storage_failed,
         "busy": [engine.gate.busy, engine.busy_until],
         "truth": engine.truth.dump(),
-        "beat": [list(engine.beat.armed), engine.beat.beaten],
+        "beat": [list(engine.beat.armed), engine.beat.beaten, engine.beat.ms],
         "sync_failed_at": engine.sync_failed_at,
         "ending": list(engine.ending) if engine.ending else None,
         "hold": list(engine.last_hold),
@@ -93,7 +93,8 @@ def load(engine: Engine, data: dict[str, Any]) -> None:
     engine.gate.busy, engine.busy_until = data.get("busy", ("", 0))
     if "truth" in data:  # of a version before there was one: nothing is settled yet
         engine.truth.load(data["truth"])
-        engine.beat.armed, engine.beat.beaten = tuple(data["beat"][0]), data["beat"][1]
+        armed, engine.beat.beaten, engine.beat.ms = data["beat"]
+        engine.beat.armed = tuple(armed)
     engine.dirty = False  # breakers had their look; a start and a reload give them another
 
 

@@ -13,6 +13,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -285,6 +286,7 @@ async def offline(config: Config, registry: Registry, state: Path, env: Mapping[
     alerts = open_alerts(config, registry, state)
     try:
         config = await as_told(as_kept(config, recovered.checkpoint), registry)
+        config = replace(config, exchange_countdown=replace(config.exchange_countdown, enabled=False))  # nobody would beat it afterwards
         feed = NoFeed(recovered.checkpoint["feed"] if recovered.checkpoint else {})
         engine = build(config, registry, carries=feed.carries, cadence_ms=feed.cadence_ms)
         recovered = damaged(recovered, recover(engine, recovered, registry))

@@ -57,6 +57,7 @@ class Probe:
 
     async def _place(self) -> str:
         """Try with a quantity, which needs no position; then, nearer, as it will be used. Raises the last Fault."""
+        await self._sweep()
         mark = await self._mark()
         refused = Fault(0, NO_ANSWER, "not asked")
         for leg, (side, *distances) in FAR.items():
@@ -95,6 +96,13 @@ class Probe:
         least = self.by.lots(filters["LOT_SIZE"].get("minQty"))
         worth = float(filters.get("MIN_NOTIONAL", {}).get("notional") or 0.0)
         return max(1, least, int(worth / (price * self.by.lot_size)) + 1)
+
+    async def _sweep(self) -> None:
+        """What a life that was killed in the middle of this left behind."""
+        for row in await self.wire.ask(door.OPEN_ALGOS, {"symbol": self.by.symbol}, True):
+            name = str(row.get("clientAlgoId", ""))
+            if name.startswith(PREFIX):
+                await self.wire.ask(door.CANCEL_ALGO, {"symbol": self.by.symbol, "clientAlgoId": name}, True)
 
     async def _remove(self) -> bool:
         """Cancel it, and look: is it gone?"""

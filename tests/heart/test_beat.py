@@ -60,3 +60,21 @@ def test_a_new_life_beats_at_once(rig: Rig) -> None:
 def test_it_is_for_live_alone() -> None:
     rig = steady(Rig().start())
     assert not beats([effect for _ in range(40) for effect in rig.timer(1.0)])
+
+
+def test_a_flatten_of_one_leg_leaves_the_other_with_the_long_one(rig: Rig) -> None:
+    rig.timer(1.0)
+    assert [one.ms for one in beats(rig.take_only("flatten", leg="long", reason="one leg"))] == [SHORT_MS]
+    rig.drain()
+    after = [effect for _ in range(8) for effect in rig.timer(1.0)]
+    assert not rig.engine.active()
+    assert beats(after)[-1].ms == 120_000, "else the other leg's orders go in ten seconds"
+
+
+def test_where_nothing_of_ours_rests_it_is_taken_off(rig: Rig) -> None:
+    """It would take other people's orders."""
+    rig.timer(1.0)
+    rig.verb("activate", reason="stop", level="flatten")
+    after = [effect for _ in range(8) for effect in rig.timer(1.0)]
+    assert rig.engine.kill.phase == "flat"
+    assert [(one.symbols, one.ms) for one in beats(after)][-1] == (("BTCUSDT",), 0)
