@@ -10,6 +10,7 @@ import hashlib
 import socket
 
 from hedgegridd.errors import AlreadyRunning
+from hedgegridd.schema import Config
 
 
 def take(exchange: str, key: str) -> socket.socket:
@@ -24,3 +25,9 @@ def take(exchange: str, key: str) -> socket.socket:
             "another hedgegridd on this machine trades this account: stop it first, whatever its state directory"
         ) from error
     return lease
+
+
+def of(config: Config) -> socket.socket:
+    """The lease of the account that this configuration trades."""
+    table = config.exchange.other or {key: getattr(config.exchange.binance, key) for key in ("rest_url", "api_key")}
+    return take(f"{config.exchange.name} {table.get('rest_url', '')}", str(table.get("api_key", "")))

@@ -172,7 +172,7 @@ async def _on_a_market(config: Config, registry: Registry, options: Options, env
                        recovered: Recovered) -> int:  # fmt: skip
     """A daemon on an exchange's own market data: it is looked over first, and what it says completes the configuration."""
     live = Mode(config.mode) == Mode.LIVE
-    with hold_account(config) if live else nullcontext():
+    with lease.of(config) if live else nullcontext():
         asked = asyncio.ensure_future(survey(config, registry, look=live))
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, asked.cancel)  # what it tries on the exchange is taken back first
         try:
@@ -199,12 +199,6 @@ async def _on_a_market(config: Config, registry: Registry, options: Options, env
             await surveyed.source.closed()
             raise
         return await _run(config, registry, options, env, state, journal, recovered, engine, feed, surveyed.source, doubt)
-
-
-def hold_account(config: Config) -> Any:
-    """The lease of the account that this configuration trades."""
-    table = config.exchange.other or {key: getattr(config.exchange.binance, key) for key in ("rest_url", "api_key")}
-    return lease.take(f"{config.exchange.name} {table.get('rest_url', '')}", str(table.get("api_key", "")))
 
 
 def _judge(surveyed: Surveyed, registry: Registry, engine: Engine, options: Options) -> str:

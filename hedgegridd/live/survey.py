@@ -19,7 +19,7 @@ from hedgegridd.feed.live import Live
 from hedgegridd.heart.build import exchange_of, settings_of
 from hedgegridd.heart.engine import Engine
 from hedgegridd.hookspecs import Fact, Terms
-from hedgegridd.live import log
+from hedgegridd.live import lease, log
 from hedgegridd.model import Instrument, Mode
 from hedgegridd.plugins import Registry
 from hedgegridd.schema import BracketTable, Config, FiltersTable
@@ -222,8 +222,9 @@ def _line(fact: Fact, wide: int) -> str:
 
 
 async def preflight(config: Config, registry: Registry) -> list[Fact]:
-    """`hedgegridd preflight`: the facts alone; nothing is started."""
-    surveyed = await survey(config, registry, look=True)
-    surveyed.source.stop()
-    await surveyed.source.closed()
-    return surveyed.facts
+    """`hedgegridd preflight`: the facts alone, nothing is started. AlreadyRunning where a daemon trades the account."""
+    with lease.of(config):
+        surveyed = await survey(config, registry, look=True)
+        surveyed.source.stop()
+        await surveyed.source.closed()
+        return surveyed.facts

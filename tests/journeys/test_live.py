@@ -341,3 +341,13 @@ def test_break_glass_needs_no_journal(daemon: LiveProcess) -> None:
     done = daemon.hedgegridd("flatten", "--config", str(daemon.config_path), "--state-dir", str(daemon.state), "--yes", **daemon.env)
     assert done.returncode == 0, done.stdout + done.stderr
     assert daemon.truth()[:2] == ({}, set())
+
+
+def test_a_preflight_leaves_a_trading_daemon_alone(daemon: LiveProcess) -> None:
+    daemon.grid()
+    done = daemon.hedgegridd("preflight", "--config", str(daemon.config_path), **daemon.env)
+    assert done.returncode == 75 and "this account" in done.stderr
+    assert daemon.stop() == 0
+    done = daemon.hedgegridd("preflight", "--config", str(daemon.config_path), "--json", **daemon.env)
+    assert done.returncode == 0 and '"far stop BTCUSDT"' in done.stdout
+    assert daemon.truth()[1] == set()
