@@ -7,6 +7,7 @@ fact that is not as it should be keeps live from starting, unless legs are held,
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple, TypeVar
@@ -20,13 +21,14 @@ from hedgegridd.heart.build import exchange_of, settings_of
 from hedgegridd.heart.engine import Engine
 from hedgegridd.hookspecs import Fact, Terms
 from hedgegridd.live import lease, log
+from hedgegridd.live.notify import Notifier
 from hedgegridd.model import Instrument, Mode
 from hedgegridd.plugins import Registry
 from hedgegridd.schema import BracketTable, Config, FiltersTable
 
 SPARES, NOT_TRIED = "spares stops", "not tried"  # how the fact `countdown` begins where stops outlive it; where orders are in the way
-PATIENCE_SECONDS = 60.0  # an exchange that does not answer for so long: the service manager starts us again
-FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 0.1, 1.0
+PATIENCE_SECONDS = 60.0  # of a command; a daemon waits for ever
+FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS, TOLD_AGAIN_SECONDS = 0.1, 1.0, 15.0
 T = TypeVar("T")
 
 
@@ -98,21 +100,30 @@ def as_funded(surveyed: Surveyed) -> Config:
     return replace(config, limits=replace(config.limits, equity_usdt=max(found, 0.01)))
 
 
-async def _patiently(ask: Callable[[], Awaitable[T]]) -> T:
-    """Ask until the exchange answers: a daemon that starts while its line is down must not give up its place."""
-    loop = asyncio.get_running_loop()
-    end, wait = loop.time() + PATIENCE_SECONDS, FIRST_WAIT_SECONDS
-    while True:
-        try:
-            return await ask()
-        except ExchangeError as error:
-            if error.permanent:
-                raise ConfigError([Problem("preflight: exchange", None, "an account and symbols that may be used", str(error))]) from error
-            if loop.time() + wait > end:
-                raise
-            log.event("WARNING", f"the exchange does not answer, asked again: {error}")
-        await asyncio.sleep(wait)
-        wait = min(2 * wait, LONGEST_WAIT_SECONDS)
+async def _patiently(ask: Callable[[], Awaitable[T]], patience: float = math.inf) -> T:
+    """Ask until the exchange answers: a daemon that starts while its line is down must not give up its place, and says so meanwhile."""
+    loop, notifier, told = asyncio.get_running_loop(), Notifier(), -math.inf
+    end, wait = loop.time() + patience, FIRST_WAIT_SECONDS
+    try:
+        while True:
+            try:
+                return await ask()
+            except ExchangeError as error:
+                if error.permanent:
+                    raise ConfigError(
+                        [Problem("preflight: exchange", None, "an account and symbols that may be used", str(error))]
+                    ) from error
+                if loop.time() + wait > end:
+                    raise
+                if loop.time() - told >= TOLD_AGAIN_SECONDS:
+                    told = loop.time()
+                    log.event("WARNING", f"the exchange does not answer, asked again: {error}")
+                notifier.status(f"waiting for the exchange: {error}")
+                notifier.extend_timeout(2 * TOLD_AGAIN_SECONDS)
+            await asyncio.sleep(wait)
+            wait = min(2 * wait, LONGEST_WAIT_SECONDS)
+    finally:
+        notifier.close()
 
 
 # --- the configuration, filled --------------------------------------------------------------------------------------------
@@ -176,7 +187,9 @@ async def as_told(config: Config, registry: Registry) -> Config:
         return config
     source = exchange_of(config, registry, config.market)
     try:
-        return complete(config, await _patiently(lambda: source.instruments(terms_of(config), settings_of(config, source))))
+        return complete(
+            config, await _patiently(lambda: source.instruments(terms_of(config), settings_of(config, source)), PATIENCE_SECONDS)
+        )
     finally:
         source.stop()
         await source.closed()
@@ -224,7 +237,11 @@ def _line(fact: Fact, wide: int) -> str:
 async def preflight(config: Config, registry: Registry) -> list[Fact]:
     """`hedgegridd preflight`: the facts alone, nothing is started. AlreadyRunning where a daemon trades the account."""
     with lease.of(config):
-        surveyed = await survey(config, registry, look=True)
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                surveyed = await survey(config, registry, look=True)
+        except TimeoutError:
+            raise ExchangeError(f"the exchange did not answer within {PATIENCE_SECONDS:.0f} s") from None
         surveyed.source.stop()
         await surveyed.source.closed()
         return surveyed.facts

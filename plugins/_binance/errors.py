@@ -178,6 +178,11 @@ class Fault(ExchangeError):
         return self.meaning.act
 
     @property
+    def passing(self) -> bool:
+        """Says nothing of what was asked for: the same again, later, may be answered."""
+        return self.act in (Act.UNKNOWN, Act.FAILED, Act.CLOCK) or self.meaning.trouble in ("slow", "ban")
+
+    @property
     def permanent(self) -> bool:  # type: ignore[override]
         """Keys that are refused, or a request that is wrong in itself."""
         return self.meaning.trouble == "halt"

@@ -43,6 +43,8 @@ class Probe:
             finally:
                 gone = await self._remove()
         except Fault as fault:
+            if fault.passing:
+                raise  # asked again; what may be left of it is swept then
             return [
                 Fact(stop, False, str(fault), "placed and cancelled", "No leg can be protected: conditional orders are refused."),
                 *found,

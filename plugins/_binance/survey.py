@@ -114,6 +114,8 @@ class Survey:
         try:
             return (await look())._replace(name=name)
         except Fault as fault:
+            if fault.passing:
+                raise  # no fact of the account: it is asked again
             return Fact(name, False, str(fault), "", advice_of(fault))
         except MALFORMED as error:
             return Fact(name, False, f"an answer that cannot be read ({type(error).__name__})", "", "Is rest_url Binance's futures?")
@@ -195,6 +197,8 @@ class Survey:
                 *(self.wire.ask(call, {"symbol": symbol}) for symbol in symbols for call in (door.OPEN, door.OPEN_ALGOS))
             )
         except Fault as fault:
+            if fault.passing:
+                raise
             return [Fact("foreign orders", False, str(fault), "", advice_of(fault))]
         rows = [row for some in lists for row in some]
         orders = [(order_of if "orderId" in row else algo_of)(row, self.scales[row["symbol"]]) for row in rows]

@@ -351,3 +351,16 @@ def test_a_preflight_leaves_a_trading_daemon_alone(daemon: LiveProcess) -> None:
     done = daemon.hedgegridd("preflight", "--config", str(daemon.config_path), "--json", **daemon.env)
     assert done.returncode == 0 and '"far stop BTCUSDT"' in done.stdout
     assert daemon.truth()[1] == set()
+
+
+@pytest.mark.parametrize("hurt", ["down", "a passing fault"])
+def test_an_exchange_that_does_not_answer_at_the_start_is_waited_for(daemon: LiveProcess, hurt: str) -> None:
+    """Neither refused for good nor given up: a fault that passes is no fact of the account."""
+    if hurt == "down":
+        daemon.sim.down(3.0)
+    else:
+        for path in ("GET /fapi/v1/multiAssetsMargin", "GET /fapi/v3/balance", "POST /fapi/v1/algoOrder", "GET /fapi/v1/openOrders"):
+            daemon.sim.fault("unavailable", path, times=2)
+    daemon.grid()
+    assert "asked again" in daemon.log
+    assert not [row for row in daemon.sim.show("algos") if row["clientAlgoId"].startswith("hgprobe")]

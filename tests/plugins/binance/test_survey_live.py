@@ -82,15 +82,25 @@ def test_a_countdown_that_takes_stops_is_told() -> None:
 
 @pytest.mark.parametrize(("fault", "options", "fact"), [
     ("error", {"path": "GET /fapi/v2/account", "code": -2015, "status": 401}, "key"),
-    ("html", {"path": "GET /fapi/v1/positionSide/dual"}, "position mode"),
-    ("error", {"path": "GET /fapi/v1/multiAssetsMargin", "code": -1000, "status": 500}, "multi-asset mode"),
     ("error", {"path": "POST /fapi/v1/algoOrder", "code": -4120, "times": -1}, f"far stop {BTC}"),
-    ("reset_executed", {"path": "POST /fapi/v1/algoOrder"}, f"far stop {BTC}"),
     ("empty", {"path": "GET /fapi/v1/premiumIndex"}, f"far stop {BTC}"),
 ])  # fmt: skip
 def test_what_cannot_be_had_is_not_ok(fault: str, options: dict[str, Any], fact: str) -> None:
     found = look(lambda sim: sim.faults.add(fault, **options))
     assert not found[fact].ok and found[fact].found
+
+
+@pytest.mark.parametrize(("fault", "options"), [
+    ("html", {"path": "GET /fapi/v1/positionSide/dual"}),
+    ("error", {"path": "GET /fapi/v1/multiAssetsMargin", "code": -1000, "status": 500}),
+    ("reset_executed", {"path": "POST /fapi/v1/algoOrder"}),
+    ("banned", {"path": "GET /fapi/v3/balance"}),
+])  # fmt: skip
+def test_what_passes_is_no_fact_of_the_account(fault: str, options: dict[str, Any]) -> None:
+    """It is raised, so that the whole is asked again: no start is refused for good by one lost answer."""
+    with pytest.raises(ExchangeError) as caught:
+        look(lambda sim: sim.faults.add(fault, **options))
+    assert not caught.value.permanent
 
 
 def test_a_wrong_key_ends_it() -> None:
