@@ -304,7 +304,9 @@ def _mend(engine: Engine, desk: Desk, finding: reconcile.Finding) -> None:
         engine.foreign.append(order)
         return
     if order is not None:
-        if kind == "gone":
+        if kind == "resized":
+            desk.orders.resize(order.client_id, order.qty)
+        elif kind == "gone":
             desk.orders.gone(order.client_id, engine.truth.network)
         else:
             mine = desk.orders.open.get(order.client_id)

@@ -10,13 +10,13 @@ from typing import NamedTuple
 
 from hedgegridd.heart.desk import LEGS, Desk
 from hedgegridd.heart.orders import parse
-from hedgegridd.model import Held, Order, OrderState, Report
+from hedgegridd.model import Held, Order, OrderState, Report, Role
 
 ENTRY_TICKS = 1e-3  # less is how an exchange rounds an average
 
 
 class Finding(NamedTuple):
-    """One difference: kind found|gone|orphan|foreign|drift|entry."""
+    """One difference: kind found|resized|gone|orphan|foreign|drift|entry."""
 
     kind: str
     order: Order | None = None
@@ -30,12 +30,14 @@ def compare(desk: Desk, report: Report) -> list[Finding]:
 
 
 def _ours(desk: Desk, report: Report, theirs: dict[str, Order]) -> list[Finding]:
-    """Orders we believe in: UNKNOWN ones that rest after all, and those that rest no more."""
+    """Orders we believe in: UNKNOWN ones that rest after all, those of another size (an answer was lost), and those that rest no more."""
     findings = []
     for name, mine in desk.orders.open.items():
         listed = theirs.get(name)
         if listed is not None and mine.state in (OrderState.UNKNOWN, OrderState.SENT):
             findings.append(Finding("found", listed))
+        elif listed is not None and listed.qty != mine.qty and mine.role != Role.STOP and name not in desk.orders.ending:
+            findings.append(Finding("resized", listed))
         elif listed is None and mine.state in (OrderState.UNKNOWN, OrderState.LIVE) and (report.since or report.time) >= mine.time:
             findings.append(Finding("gone", mine))
     return findings

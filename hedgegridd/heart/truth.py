@@ -121,7 +121,8 @@ class Truth:
 def _name(desk: Desk, finding: Finding) -> str:
     """A finding's name: equal in two reports when nothing that it tells of has moved between them."""
     if finding.order is not None:
-        return f"{finding.kind} {finding.order.client_id}"
+        size = f" {finding.order.qty}" if finding.kind == "resized" else ""
+        return f"{finding.kind} {finding.order.client_id}{size}"
     assert finding.held is not None
     leg = finding.held.leg
     if finding.kind == "entry":

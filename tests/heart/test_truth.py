@@ -140,3 +140,15 @@ def test_an_average_entry_that_differs_is_the_exchanges_and_equity_stays() -> No
     assert (desk.entry(0), desk.halted) == (500_040.0, "")
     assert abs(rig.engine.account.equity - before) < 1e-9
     assert abs(desk.books.realized - 40 * 3 * desk.unit) < 1e-9
+
+
+def test_an_order_of_another_size_is_believed_when_two_reports_agree() -> None:
+    """The answer to an amend was lost: what rests there is what the exchange lists."""
+    rig = live()
+    order = rig.resting(Role.ENTRY)[0]
+    for times in range(2):
+        listed = [one._replace(qty=one.qty + 2) if one == order else one for one in rig.desk().orders.open.values()]
+        assert rig.desk().orders.open[order.client_id].qty == order.qty, f"after {times} reports"
+        rig.take_one(report(rig, 0, *listed))
+        rig.take_one(Timer(rig.engine.now + 1_500, rig.engine.now + 1_500))
+    assert {act["what"] for act in rig.of("reconciled")} == {"resized"}
