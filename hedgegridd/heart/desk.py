@@ -37,6 +37,7 @@ ENTRY, STOP, CLOSE = int(Role.ENTRY), int(Role.STOP), int(Role.CLOSE)
 TAKES = "would take: the market is through this price, and openers are makers only"
 REFUSED_MS, REFUSED_MAX_MS = 1_000, 60_000
 ERRORS_MS = 60_000
+BAR_SPEAKS_MS = 5_000  # how long a bar's close says where the market trades
 
 
 class Refusal(NamedTuple):
@@ -124,7 +125,7 @@ class Desk:
 
     def see_mark(self, mark: Mark) -> None:
         self.mark, self.index, self.seen = mark.price, mark.index, mark.time
-        self.beside_mark = self._traded_at()
+        self.beside_mark = self._traded_at(mark.time)
         if mark.funding_rate is not None:
             self.funding_rate = mark.funding_rate
         if mark.next_funding is not None:
@@ -461,12 +462,12 @@ class Desk:
         """Where the market traded when the mark was told, ticks: later prices say nothing of it. Trades that are the mark are both."""
         return self.beside_mark if self.carries_marks else self.mark
 
-    def _traded_at(self) -> float | None:
-        """The middle of the best prices where they are newer than the last bar, else its close; ticks."""
+    def _traded_at(self, now: int) -> float | None:
+        """The middle of the best prices, which stand until others come; the close of a bar that ended only now, where it is newer; ticks."""
         bar, quote = self.bar, self.quote
-        if quote is not None and (bar is None or quote.time >= bar.time):
-            return (quote.bid + quote.ask) / 2
-        return None if bar is None else bar.close
+        if bar is not None and now - bar.time <= BAR_SPEAKS_MS and (quote is None or quote.time < bar.time):
+            return bar.close
+        return None if quote is None else (quote.bid + quote.ask) / 2
 
     def leg_view(self, leg: int) -> LegView:
         qty, stop = self.held(leg), self.stop(leg)

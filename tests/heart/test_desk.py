@@ -120,3 +120,17 @@ def test_a_price_that_moved_after_the_mark_does_not_make_the_data_doubtful() -> 
     assert (view.last_price, view.mark_price) == (50_000.0, 50_001.0)
     rig.market(Mark("BTCUSDT", START + 2_100, 510_010.0))
     assert desk.view(rig.engine.now, 1_000).last_price == 51_000.0
+
+
+def test_the_close_of_a_bar_that_ended_long_ago_does_not_make_the_data_doubtful() -> None:
+    """At a start the last bar of the history is all that traded, and the market has moved on since."""
+    rig = Rig(carries=BARS | {"marks", "quotes", "index"}).start()
+    desk = rig.desk()
+    desk.see_bar(Bar("BTCUSDT", START, 500_000, 500_000, 500_000, 500_000, 1, 60_000))
+    rig.market(Mark("BTCUSDT", START + 1_000, 510_000.0))
+    assert desk.view(rig.engine.now, 1_000).last_price == 50_000.0, "it ended only now"
+    rig.market(Mark("BTCUSDT", START + 40_000, 520_000.0))
+    assert desk.view(rig.engine.now, 1_000).last_price is None
+    rig.market(Quote("BTCUSDT", START + 41_000, 499_999, 1, 500_001, 1))
+    rig.market(Mark("BTCUSDT", START + 90_000, 520_000.0))
+    assert desk.view(rig.engine.now, 1_000).last_price == 50_000.0, "a quote stands until another comes"

@@ -270,8 +270,11 @@ def held_and_quiet(daemon: DaemonProcess) -> DaemonProcess:
 
 
 def written(daemon: DaemonProcess) -> int:
-    """Bytes in the newest segments of the journal."""
-    return sum(path.stat().st_size for path in daemon.journal.glob("*.jsonl"))
+    """Bytes in the newest segments of the journal; 0 while one is being packed away."""
+    try:
+        return sum(path.stat().st_size for path in daemon.journal.glob("*.jsonl"))
+    except FileNotFoundError:
+        return 0
 
 
 def positions(fills: Sequence[Fill]) -> tuple[int, int]:
