@@ -15,31 +15,31 @@ _HOME = {
     "hookimpl": "hookspecs",
     "Unknown": "errors",
     **dict.fromkeys(
-        ("Alert", "Instrument", "InstrumentView", "Leg", "LegView", "Level", "Market", "Measure", "Moment", "Role", "Severity", "Side",
-         "Snapshot", "Trip", "Wish"),
+        ("Instrument", "Leg", "Level", "Market", "Moment", "Role", "Severity", "Side", "Wish"),
         "model",
     ),
+    **dict.fromkeys(("Alert", "InstrumentView", "LegView", "Measure", "Snapshot", "Trip"), "views"),
 }  # fmt: skip
 __all__ = sorted(_HOME)  # noqa: PLE0605 - a list all the same
 
 if TYPE_CHECKING:
     from hedgegridd.errors import Unknown as Unknown
     from hedgegridd.hookspecs import hookimpl as hookimpl
-    from hedgegridd.model import Alert as Alert
     from hedgegridd.model import Instrument as Instrument
-    from hedgegridd.model import InstrumentView as InstrumentView
     from hedgegridd.model import Leg as Leg
-    from hedgegridd.model import LegView as LegView
     from hedgegridd.model import Level as Level
     from hedgegridd.model import Market as Market
-    from hedgegridd.model import Measure as Measure
     from hedgegridd.model import Moment as Moment
     from hedgegridd.model import Role as Role
     from hedgegridd.model import Severity as Severity
     from hedgegridd.model import Side as Side
-    from hedgegridd.model import Snapshot as Snapshot
-    from hedgegridd.model import Trip as Trip
     from hedgegridd.model import Wish as Wish
+    from hedgegridd.views import Alert as Alert
+    from hedgegridd.views import InstrumentView as InstrumentView
+    from hedgegridd.views import LegView as LegView
+    from hedgegridd.views import Measure as Measure
+    from hedgegridd.views import Snapshot as Snapshot
+    from hedgegridd.views import Trip as Trip
 
 
 def __getattr__(name: str) -> Any:

@@ -1,7 +1,7 @@
 """Nouns to JSON and back. One law: what `decode(encode(x))` gives equals x, also with a `json.dumps` and `json.loads` between.
 
 A noun becomes a list that starts with its name: `["Bar", "BTCUSDT", 1700000000000, ...]`; nouns inside it likewise, enums as
-their number or word, tuples as lists. How is read once from the annotations of each class in `hedgegridd.model`.
+their number or word, tuples as lists. How is read once from the annotations of each class in `hedgegridd.model` and `hedgegridd.views`.
 What is annotated `Any` or `dict` must be plain JSON already. Fields that an older version did not know take their defaults.
 It judges no values: the journal's hashes vouch for what was written, and what a stranger sent is checked where it arrives.
 """
@@ -15,7 +15,7 @@ from difflib import get_close_matches
 from enum import Enum
 from typing import Any, Union
 
-from hedgegridd import model
+from hedgegridd import model, views
 from hedgegridd.errors import StateError
 
 _Way = Callable[[Any], Any]
@@ -23,7 +23,9 @@ _Ways = tuple[_Way, _Way]  # there and back
 _Step = tuple[int, _Way, _Way]  # the same for one field, at its place in the row
 
 _NOUNS: dict[str, type[tuple[Any, ...]]] = {
-    name: thing for name, thing in vars(model).items() if isinstance(thing, type) and issubclass(thing, tuple) and hasattr(thing, "_fields")
+    name: thing
+    for name, thing in (vars(model) | vars(views)).items()
+    if isinstance(thing, type) and issubclass(thing, tuple) and hasattr(thing, "_fields")
 }
 _PLAIN = (int, float, str, bool, type(None), dict, list, Any)
 _plans: dict[type[Any], tuple[str, tuple[_Step, ...]]] = {}

@@ -27,7 +27,8 @@ from typing import Any, NamedTuple, Protocol
 
 import pluggy
 
-from hedgegridd.model import Alert, Bar, Instrument, Market, MarketEvent, Measure, Order, Report, Snapshot, Trip, Wish
+from hedgegridd.model import Bar, Instrument, Market, MarketEvent, Order, Report, Wish
+from hedgegridd.views import Alert, Measure, Snapshot, Trip
 
 PROJECT = "hedgegridd"
 hookspec = pluggy.HookspecMarker(PROJECT)

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hedgegridd import model
+from hedgegridd import model, views
 from hedgegridd.codec import decode, encode
 from hedgegridd.errors import StateError
 
-LEG = model.LegView(0.5, 100.25, 50.1, -0.25, 12.0, None, False)
-VIEW = model.InstrumentView(
+LEG = views.LegView(0.5, 100.25, 50.1, -0.25, 12.0, None, False)
+VIEW = views.InstrumentView(
     "BTCUSDT", 100.5, None, 100.0, None, None, None, None, None, None, None, None, 3, LEG, LEG._replace(protected=True)
 )
 ORDER = model.Order("hg-1", "BTCUSDT", 0, 1, -1, 1000, 5, 7, model.OrderState.LIVE, 2, "77")
@@ -50,11 +50,11 @@ EXAMPLES: list[Any] = [
     model.Started(1, 2, "", model.KillFile(1, True, "halt", "r"), ""),
     model.Stopping(1, True, "SIGTERM"),
     model.PluginChanged(1, "x.py", "ab", "breaker", ("a", "b"), "loaded", ""),
-    model.Snapshot(1, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0, None, 0.5, 0, (VIEW,)),
-    model.Trip("x", 1.0, 2.0, model.Level.FLATTEN),
-    model.Trip("x"),
-    model.Measure(1.0, 2.0, "pct"),
-    model.Alert(1, model.Severity.CRITICAL, "breaker", "t", "x", {"a": 1}),
+    views.Snapshot(1, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0, None, 0.5, 0, (VIEW,)),
+    views.Trip("x", 1.0, 2.0, model.Level.FLATTEN),
+    views.Trip("x"),
+    views.Measure(1.0, 2.0, "pct"),
+    views.Alert(1, model.Severity.CRITICAL, "breaker", "t", "x", {"a": 1}),
     model.Instrument(0.1, 0.001, 1, 10, 5, 5.0, 2.0, 5.0),
 ]
 
@@ -100,7 +100,7 @@ def test_any_mark_survives_bit_for_bit(mark: model.Mark) -> None:
 
 def test_fields_an_older_version_did_not_know_take_their_defaults() -> None:
     assert decode(["Mark", "BTCUSDT", 1, 2.5]) == model.Mark("BTCUSDT", 1, 2.5)
-    assert decode(["Trip", "x"]) == model.Trip("x")
+    assert decode(["Trip", "x"]) == views.Trip("x")
 
 
 @pytest.mark.parametrize("row", [["Baar", 1], [], {}, None, "Bar", [["Bar"]], ["Bar", 1], ["Trip", "x", 1.0, 1.0, 9], ["FeedEnd", 1, 2]])

@@ -26,9 +26,9 @@ from hedgegridd.control import cli as ctl
 from hedgegridd.control import protocol
 from hedgegridd.control.client import Client, Unreachable
 from hedgegridd.heart.breakers import judge
-from hedgegridd.model import InstrumentView, LegView
 from hedgegridd.schema import COMMON, MODES, PRESETS
 from hedgegridd.settings import fields_of
+from hedgegridd.views import InstrumentView, LegView
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()

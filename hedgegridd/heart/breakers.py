@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from hedgegridd.errors import Unknown
-from hedgegridd.model import Level, Measure, Snapshot, Trip
+from hedgegridd.model import Level
+from hedgegridd.views import Measure, Snapshot, Trip
 
 
 class Verdict(NamedTuple):

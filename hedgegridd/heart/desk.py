@@ -13,24 +13,8 @@ from typing import Any, NamedTuple
 from hedgegridd.heart.orders import Orders
 from hedgegridd.heart.tally import Tally, tally
 from hedgegridd.kernel import diff, ledger
-from hedgegridd.model import (
-    Array,
-    Bar,
-    Fill,
-    Instrument,
-    InstrumentView,
-    Leg,
-    LegView,
-    Mark,
-    Market,
-    Moment,
-    Order,
-    OrderState,
-    Quote,
-    Role,
-    entry_side,
-    new_wish,
-)
+from hedgegridd.model import Array, Bar, Fill, Instrument, Leg, Mark, Market, Moment, Order, OrderState, Quote, Role, entry_side, new_wish
+from hedgegridd.views import InstrumentView, LegView
 
 LEGS = (Leg.LONG, Leg.SHORT)
 ENTRY, STOP, CLOSE = int(Role.ENTRY), int(Role.STOP), int(Role.CLOSE)
@@ -463,7 +447,7 @@ class Desk:
         return self.beside_mark if self.carries_marks else self.mark
 
     def _traded_at(self, now: int) -> float | None:
-        """The middle of the best prices, which stand until others come; the close of a bar that ended only now, where it is newer; ticks."""
+        """The middle of the best prices, which stand until others come, or the close of a newer bar that ended only now; ticks."""
         bar, quote = self.bar, self.quote
         if bar is not None and now - bar.time <= BAR_SPEAKS_MS and (quote is None or quote.time < bar.time):
             return bar.close

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from hedgegridd.model import Alert, Order
+from hedgegridd.model import Order
+from hedgegridd.views import Alert
 
 
 class Write(NamedTuple):

@@ -27,7 +27,8 @@ from hedgegridd.heart.remote import consult, remote_desks
 from hedgegridd.heart.snapshot import picture, plain
 from hedgegridd.heart.truth import Truth
 from hedgegridd.kernel.diff import Action
-from hedgegridd.model import Alert, Level, Mode, Moment, Order, OrderState, Role, Stopping, entry_side
+from hedgegridd.model import Level, Mode, Moment, Order, OrderState, Role, Stopping, entry_side
+from hedgegridd.views import Alert
 
 MINUTE_MS = 60_000
 NO_FILL = (0, 0, 0, 0)

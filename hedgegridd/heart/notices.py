@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from hedgegridd.heart.breakers import Guard
-from hedgegridd.model import Alert, Fill, Instrument, Leg, Level, Severity, Side, Trip
+from hedgegridd.model import Fill, Instrument, Leg, Level, Severity, Side
+from hedgegridd.views import Alert, Trip
 
 INFO, WARNING, CRITICAL = Severity.INFO, Severity.WARNING, Severity.CRITICAL
 

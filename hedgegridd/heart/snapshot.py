@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from hedgegridd.heart.desk import LEGS
 from hedgegridd.kernel import ledger, measures
-from hedgegridd.model import Snapshot
+from hedgegridd.views import Snapshot
 
 if TYPE_CHECKING:
     from hedgegridd.heart.engine import Engine

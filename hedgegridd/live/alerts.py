@@ -24,7 +24,8 @@ from typing import Any, NamedTuple, Protocol
 from hedgegridd.errors import PluginError
 from hedgegridd.heart import notices
 from hedgegridd.live import log
-from hedgegridd.model import Alert, Severity
+from hedgegridd.model import Severity
+from hedgegridd.views import Alert
 
 _RANK = {Severity.CRITICAL: 0, Severity.WARNING: 1, Severity.INFO: 2}
 _CHANNEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")

@@ -16,8 +16,9 @@ from hedgegridd.heart.breakers import Guard, judge
 from hedgegridd.heart.desk import LEGS, Desk, rows
 from hedgegridd.heart.verbs import VERBS
 from hedgegridd.live import status
-from hedgegridd.model import InstrumentView, Leg, LegView, Order, Role, Side, Snapshot
+from hedgegridd.model import Leg, Order, Role, Side
 from hedgegridd.times import iso, ms
+from hedgegridd.views import InstrumentView, LegView, Snapshot
 
 if TYPE_CHECKING:
     from hedgegridd.live.daemon import Daemon

@@ -16,7 +16,8 @@ from hedgegridd.errors import PluginError
 from hedgegridd.live import log
 from hedgegridd.live.alerts import Alerts
 from hedgegridd.live.errands import Done, Errands
-from hedgegridd.model import Alert, PluginChanged, Severity
+from hedgegridd.model import PluginChanged, Severity
+from hedgegridd.views import Alert
 
 LONGEST_SECONDS = 60.0  # a host ends every question sooner; this is for a loop that is gone
 

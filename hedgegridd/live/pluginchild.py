@@ -22,7 +22,8 @@ from typing import Any, get_type_hints
 from hedgegridd import plugins
 from hedgegridd.errors import PluginError
 from hedgegridd.heart.breakers import judge
-from hedgegridd.model import Alert, Level, Severity, Snapshot, Trip, new_wish
+from hedgegridd.model import Level, Severity, new_wish
+from hedgegridd.views import Alert, Snapshot, Trip
 
 PR_SET_PDEATHSIG = 1
 MAX_TEXT = 500

@@ -19,13 +19,14 @@ from hedgegridd.heart.orders import client_id
 from hedgegridd.heart.snapshot import plain as as_dict
 from hedgegridd.kernel import book, ledger, measures
 from hedgegridd.kernel.metrics import new_course
-from hedgegridd.model import InstrumentView, LegView, Level, Snapshot
+from hedgegridd.model import Level
 from hedgegridd.research import compiled
 from hedgegridd.research.columns import Chunks, new_events
 from hedgegridd.research.fast import pit
 from hedgegridd.research.fast import shapes as s
 from hedgegridd.research.fast.shapes import Log, Rows, Run, Setup
 from hedgegridd.research.outcome import IDLE, Outcome
+from hedgegridd.views import InstrumentView, LegView, Snapshot
 
 CHUNK = 16_392
 GUARD_NAMES = ("daily_loss", "drawdown", "funding", "margin", "order_errors", "position_size", "session_loss", "stale_data")

@@ -28,18 +28,16 @@ from hedgegridd.model import (
     KillFile,
     Leg,
     Level,
-    Measure,
     Missed,
     OrderState,
     PluginChanged,
     Rejected,
     Report,
     Role,
-    Snapshot,
     Stopping,
     Timer,
-    Trip,
 )
+from hedgegridd.views import Measure, Snapshot, Trip
 
 
 class SlowDisk(Rig):

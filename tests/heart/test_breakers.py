@@ -9,7 +9,8 @@ import pytest
 
 from hedgegridd.errors import Unknown
 from hedgegridd.heart.breakers import Guard, Noticed, Panel, Tripped, Verdict, heard, judge
-from hedgegridd.model import Level, Measure, Trip
+from hedgegridd.model import Level
+from hedgegridd.views import Measure, Trip
 
 
 class Says:

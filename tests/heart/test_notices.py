@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from hedgegridd.heart import notices
 from hedgegridd.heart.breakers import Guard
-from hedgegridd.model import Alert, Fill, Instrument, Leg, Level, Severity, Side, Trip
+from hedgegridd.model import Fill, Instrument, Leg, Level, Severity, Side
+from hedgegridd.views import Alert, Trip
 
 TIME = 1_736_951_025_900  # 2025-01-15 14:23:45.900 UTC
 BTC = Instrument(0.1, 0.001, 1, 1000, 500, 5.0, 2.0, 5.0)

@@ -21,7 +21,8 @@ from hedgegridd.errors import PluginError
 from hedgegridd.heart import notices
 from hedgegridd.live import log
 from hedgegridd.live.alerts import Alerts, Pace, decode, encode
-from hedgegridd.model import Alert, Severity
+from hedgegridd.model import Severity
+from hedgegridd.views import Alert
 
 QUICK = Pace(first_seconds=0.01, longest_seconds=0.05)
 

@@ -25,8 +25,9 @@ from hedgegridd.live.reload import reload
 from hedgegridd.live.replay import replay
 from hedgegridd.live.start import NoHosts, checkpoint_of, damaged, recover
 from hedgegridd.live.start import started as started_of
-from hedgegridd.model import Alert, Bar, Level, Role
+from hedgegridd.model import Bar, Level, Role
 from hedgegridd.schema import Config
+from hedgegridd.views import Alert
 
 
 class Feed:

@@ -16,8 +16,9 @@ from hedgegridd.live.errands import Errands
 from hedgegridd.live.hostchannel import HostChannels
 from hedgegridd.live.pluginfolder import PluginFolder
 from hedgegridd.live.services import Services, tables
-from hedgegridd.model import Alert, Answer, Missed, PluginChanged, Severity
+from hedgegridd.model import Answer, Missed, PluginChanged, Severity
 from hedgegridd.plugins import Registry, load_shipped
+from hedgegridd.views import Alert
 
 CHANNEL = """
 import pathlib

@@ -11,8 +11,9 @@ from typing import Any
 from hedgegridd import codec
 from hedgegridd.live.pluginfolder import PluginFolder
 from hedgegridd.live.pluginhost import host_name
-from hedgegridd.model import Answer, Missed, PluginChanged, Snapshot
+from hedgegridd.model import Answer, Missed, PluginChanged
 from hedgegridd.plugins import CONTRACT, Registry, read
+from hedgegridd.views import Snapshot
 
 SNAPSHOT = Snapshot(1, 1000.0, 1000.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1000.0, 1000.0, 1000.0, 1000.0, 0.0, 0.0, 0, ())
 PAYLOAD = codec.encode(SNAPSHOT)

@@ -18,8 +18,9 @@ import pytest
 from hedgegridd import codec
 from hedgegridd.live.pluginfolder import PluginFolder
 from hedgegridd.live.pluginhost import Host
-from hedgegridd.model import Alert, Answer, Bar, Instrument, InstrumentView, LegView, Missed, Severity, Snapshot
+from hedgegridd.model import Answer, Bar, Instrument, Missed, Severity
 from hedgegridd.plugins import Source, load_shipped, read, sha256
+from hedgegridd.views import Alert, InstrumentView, LegView, Snapshot
 
 HOSTILE = runpy.run_path(str(Path(__file__).with_name("hostile.py")))
 ROOT = Path(__file__).resolve().parents[2]

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from hedgegridd.errors import Unknown
 from hedgegridd.heart.breakers import judge
-from hedgegridd.model import InstrumentView, LegView, Measure, Snapshot
 from hedgegridd.plugins import equip, load_shipped
+from hedgegridd.views import InstrumentView, LegView, Measure, Snapshot
 
 BREAKERS = load_shipped(Path(__file__).resolve().parents[2] / "plugins").breakers
 HOUR = 3_600_000

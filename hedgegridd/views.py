@@ -1,0 +1,98 @@
+"""What a breaker sees and says, and what a person is told: the account in plain units (coins, USDT, milliseconds, fractions).
+
+One law: what is not known is None, never a neutral number. The heart makes these; nothing here decides.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from hedgegridd.model import Level, Severity
+
+
+class LegView(NamedTuple):
+    """One leg in plain units: coins and USDT. `openers_usdt` counts resting and in-flight entries at their price."""
+
+    qty: float
+    entry_price: float
+    notional_usdt: float
+    unrealized_usdt: float
+    openers_usdt: float
+    stop_price: float | None
+    protected: bool
+
+
+class InstrumentView(NamedTuple):
+    """One symbol in plain units. A field is None where it is not known now: raise `Unknown` rather than guess."""
+
+    symbol: str
+    mark_price: float | None
+    index_price: float | None
+    last_price: float | None
+    bid: float | None
+    ask: float | None
+    bar_high: float | None
+    bar_low: float | None
+    bar_volume: float | None
+    funding_rate: float | None
+    next_funding: int | None
+    funding_interval_ms: int | None
+    data_age_ms: int | None  #: since the last market event, beyond the feed's own cadence
+    long: LegView
+    short: LegView
+
+
+class Snapshot(NamedTuple):
+    """The account picture at one moment, as every breaker sees it. Money in USDT; ratios are fractions (1.0 = all)."""
+
+    time: int
+    equity: float
+    wallet: float
+    realized: float
+    unrealized: float
+    fees: float
+    funding: float
+    transfers: float
+    session_start_equity: float
+    session_peak_equity: float
+    day_start_equity: float
+    day_peak_equity: float
+    maint_margin_ratio: float | None
+    initial_margin_use: float | None
+    order_errors_1m: int
+    instruments: tuple[InstrumentView, ...]
+
+
+class Trip(NamedTuple):
+    """A breaker says stop. `level` None = the configured `on_trip`; a Trip may only raise it."""
+
+    reason: str
+    value: float | None = None
+    threshold: float | None = None
+    level: Level | None = None
+
+
+class Measure(NamedTuple):
+    """What a breaker measured, tripping or not: shown by `status`, and the warning before the trip is made from it."""
+
+    value: float
+    threshold: float
+    unit: str
+    reason: str = ""
+
+    def trip(self) -> Trip | None:
+        """At the threshold is a trip: all comparisons are >=."""
+        if self.value >= self.threshold:
+            return Trip(self.reason or f"{self.value:.6g} {self.unit} >= {self.threshold:.6g} {self.unit}", self.value, self.threshold)
+        return None
+
+
+class Alert(NamedTuple):
+    """One message to a person. `rule` names what raised it and what a switch silences; `fields` are for machines."""
+
+    time: int
+    severity: Severity
+    rule: str
+    title: str
+    text: str
+    fields: dict[str, Any]
