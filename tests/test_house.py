@@ -86,7 +86,7 @@ FENCES = {
     "hedgegridd/live/alerts.py::_run",
     "hedgegridd/live/alerts.py::prove",
     "hedgegridd/live/daemon.py::_fail",
-    "hedgegridd/live/daemon.py::_to_disk",
+    "hedgegridd/live/disk.py::_to_disk",
     "hedgegridd/live/log.py::emit",
     "hedgegridd/live/pluginchild.py::load",
     "hedgegridd/live/pluginchild.py::serve",

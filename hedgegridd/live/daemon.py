@@ -38,6 +38,7 @@ from hedgegridd.heart.killswitch import LONGEST_REASON
 from hedgegridd.heart.remote import RemoteDesk
 from hedgegridd.heart.verbs import VERBS
 from hedgegridd.live import log
+from hedgegridd.live.disk import Disk
 from hedgegridd.live.memory import account_of, last_seen, missed, newest
 from hedgegridd.live.notify import Notifier
 from hedgegridd.live.pacer import Pacer
@@ -71,7 +72,6 @@ TURN_SECONDS = 0.002  # the longest the loop works without letting the control s
 MARKET = frozenset({Bar, Quote, Trade, Mark, Funding, Gap})
 FIRST = frozenset({Place, Cancel, Amend})  # on their way before anything is written: what opens has its record on the disk by then
 AWAY_TURNS = 3  # of the loop, until what an exchange over the network began to send is sent
-BACKLOG = 100_000  # records kept in memory while the disk refuses them
 
 
 def wall_ms() -> int:
@@ -85,7 +85,7 @@ class Daemon:
     def __init__(self, engine: Engine, exchange: Any, feed: Any, journal: Any, latch: Any, alerts: Any, hosts: Any,
                  checkpoint: Callable[[], dict[str, Any]], speed: float, source: Any = None) -> None:  # fmt: skip
         self.source = source  # the exchange that tells the market, where the feed is live; in live it takes the orders too
-        self.engine, self.exchange, self.feed, self.journal, self.latch = engine, exchange, feed, journal, latch
+        self.engine, self.exchange, self.feed = engine, exchange, feed
         self.alerts, self.hosts, self.checkpoint = alerts, hosts, checkpoint
         self.pacer = Pacer(speed)
         self.patience = Patience(self.pacer.unpaced)
@@ -98,16 +98,14 @@ class Daemon:
         self.failure: FeedError | None = None  # why the feed could not go on
         self.feed_over = False
         self.ready = False
-        self._backlog: deque[tuple[Callable[..., Any], tuple[Any, ...]]] = deque(maxlen=BACKLOG)
         self._tickets: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._ticket = 0
-        self._syncing = 0
         self._settled = 0  # sync mark on the disk that the heart has not heard of yet
         self._halfway = False  # orders of an event leave, and what it decided is not written yet
         self._done = False
         self._ended = False
         self._wake = asyncio.Event()
-        self._disk = ThreadPoolExecutor(1, "disk")
+        self.disk = Disk(journal, latch, self._disk_failed, self._synced)
         self._spool = ThreadPoolExecutor(1, "spool")
         self._loop = asyncio.get_running_loop()
         self._events: Iterator[Any] = iter(())
@@ -190,7 +188,7 @@ class Daemon:
         kill = self.engine.kill
         if not kill.active or self.engine.releasing:
             content = {**kill.as_file(), "active": True, "reason": reason[:LONGEST_REASON], "source": "daemon", "since": self.engine.now}
-            self._disk.submit(self.latch.write, content)
+            self.disk.engage(content)
 
     def _page(self, text: str) -> None:
         """Tell a person what the heart cannot."""
@@ -218,12 +216,12 @@ class Daemon:
     @property
     def busy(self) -> bool:
         """Is anything between two events unfinished?"""
-        unsaid = self.inbox or self.urgent or self._backlog or self._halfway
-        return bool(self._syncing or self._settled or unsaid or self.engine.waiting or self.engine.acks)
+        unsaid = self.inbox or self.urgent or self._halfway
+        return bool(self.disk.busy or self._settled or unsaid or self.engine.waiting or self.engine.acks)
 
     def adopt(self, engine: Engine, checkpoint: dict[str, Any]) -> None:
         """A reloaded heart takes over, from the next event on."""
-        self.journal.rotate(checkpoint)
+        self.disk.journal.rotate(checkpoint)
         self.engine = engine
         self.post(Timer(engine.now, wall_ms()))
 
@@ -285,16 +283,8 @@ class Daemon:
         for one in {self.exchange, self.source}:
             if hasattr(one, "closed"):
                 await one.closed()
-        await self._loop.run_in_executor(self._disk, self._last_words)
-        self._disk.shutdown()
+        await self.disk.close()
         self._spool.shutdown()
-
-    def _last_words(self) -> None:
-        try:
-            self._flush()
-            self.journal.sync()
-        except OSError as error:
-            log.event("ERROR", f"the journal could not be completed: {error}")
 
     # --- the loop ---------------------------------------------------------------------------------------------------
 
@@ -305,7 +295,7 @@ class Daemon:
                 await self._turn(self.urgent.popleft())
             elif self.inbox:
                 await self._turn(self.inbox.popleft())
-            elif self._settled and not self._syncing:
+            elif self._settled and not self.disk.syncing:
                 mark, self._settled = self._settled, 0
                 self._take(Durable(self.engine.now, mark))
             elif not self._feed_turn():
@@ -326,11 +316,6 @@ class Daemon:
             self._feed_failed(error)
             return True
 
-    @property
-    def _held_up(self) -> bool:
-        """The data's time waits for the disk, while there is room left for what must not wait."""
-        return self._syncing > 0 or len(self._backlog) > BACKLOG // 2
-
     def _warm_up_late(self) -> bool:
         """Foreign strategies that have come since the start learn from before it."""
         there = [desk for desk in self._cold if desk.strategy.heard]
@@ -342,7 +327,7 @@ class Daemon:
     def _next_event(self) -> bool:
         if self.feed.pushed:
             return self._warm_up_late()
-        if self.feed_over or self._held_up:
+        if self.feed_over or self.disk.held_up:
             return False
         if self._next is None:
             self._next = next(self._events, None)
@@ -371,9 +356,9 @@ class Daemon:
 
     async def _idle(self) -> None:
         self._wake.clear()
-        if self.urgent or self.inbox or self._done or (self._settled and not self._syncing):
+        if self.urgent or self.inbox or self._done or (self._settled and not self.disk.syncing):
             return
-        due = self.pacer.wait(self._next.time) if self._next is not None and not self._held_up else TICK_SECONDS
+        due = self.pacer.wait(self._next.time) if self._next is not None and not self.disk.held_up else TICK_SECONDS
         if self.patience.waits(self.engine):
             due = MOMENT_SECONDS / 2
         try:
@@ -386,9 +371,9 @@ class Daemon:
         self.notifier.watchdog()
         if self._ticker is not None and self._ticker.done():
             self._ticker.result()  # it ends by failing only: without it no file is looked at and no time passes
-        if self.journal.wants_rotation and not (self.inbox or self.urgent or self._backlog or self._syncing):
+        if self.disk.journal.wants_rotation and not (self.inbox or self.urgent or self.disk.busy):
             try:
-                self.journal.rotate(self.checkpoint())
+                self.disk.journal.rotate(self.checkpoint())
             except OSError as error:
                 self._disk_failed(str(error))
         if self.on_progress is not None:
@@ -426,18 +411,18 @@ class Daemon:
 
     def look_at_latch(self) -> None:
         """Obey the kill switch file if others touched it."""
-        overlooked, self.latch.overlooked = self.latch.overlooked, None
+        overlooked, self.disk.latch.overlooked = self.disk.latch.overlooked, None
         file = self._touched() or overlooked
         if file is not None:
             self.post(file._replace(time=self.engine.now), urgent=True)
 
     def _touched(self) -> KillFile | None:
         """The kill switch file where another hand changed it; our own, while the disk's thread is at it, is nothing new."""
-        if not self.latch.changed():
+        if not self.disk.latch.changed():
             return None
-        file: KillFile = self.latch.read()
+        file: KillFile = self.disk.latch.read()
         kill = self.engine.kill
-        ours = self._syncing and file.active and (file.level, file.reason) == (kill.level.name.lower(), kill.reason)
+        ours = self.disk.syncing and file.active and (file.level, file.reason) == (kill.level.name.lower(), kill.reason)
         return None if ours else file
 
     # --- events in, effects out -------------------------------------------------------------------------------------
@@ -466,7 +451,7 @@ class Daemon:
             self._take(file._replace(time=self.engine.now))  # the gate's last look before openers leave
         if event.time < self.engine.now:
             event = event._replace(time=self.engine.now)
-        self._record(self.journal.input, event)
+        self.disk.record(self.disk.journal.input, event)
         effects = self.engine.handle(event)
         rest = [effect for effect in effects if type(effect) not in FIRST]
         for effect in effects:
@@ -483,30 +468,13 @@ class Daemon:
         kill = self.engine.kill
         self.notifier.ready(f"kill switch active: {kill.reason}" if kill.active else f"trading in mode {self.engine.mode.value}")
 
-    def _record(self, write: Callable[..., Any], *what: Any) -> None:
-        """Journal, in order; what the disk refuses is kept and tried again before the next record."""
-        self._backlog.append((write, what))
-        try:
-            self._flush()
-        except OSError as error:
-            self._disk_failed(str(error))
-
-    def _flush(self) -> None:
-        while self._backlog:
-            write, what = self._backlog.popleft()
-            try:
-                write(*what)
-            except OSError:
-                self._backlog.appendleft((write, what))
-                raise
-
     def _disk_failed(self, why: str, mark: int = 0) -> None:
         if not self.engine.gate.storage_failed or mark:
             self.urgent.append(DiskFailed(self.engine.now, mark, why))
             self._wake.set()
 
     def _write(self, effect: Write) -> None:
-        self._record(self.journal.act, effect.kind, self.engine.now, effect.data)
+        self.disk.record(self.disk.journal.act, effect.kind, self.engine.now, effect.data)
         if effect.kind == "fill":
             self.recent_fills.append(effect.data)
         if log.tells(effect.kind):
@@ -523,31 +491,7 @@ class Daemon:
             shown |= {"price": round(data["price"] * tick, 10), "qty": round(data["qty"] * lot, 10)}
         return shown
 
-    def _sync(self, effect: Sync) -> None:
-        self._syncing += 1
-        self._loop.run_in_executor(self._disk, self._to_disk, effect, bool(self._backlog))
-
-    def _to_disk(self, effect: Sync, incomplete: bool) -> None:
-        """In the disk's thread: file and journal in the order that leaves "active" in one of them at any crash.
-
-        `incomplete`: records that this sync must cover could not be written when it was asked for.
-        """
-        failures = ["records wait for the disk"] if incomplete else []
-        steps: list[Callable[[], Any]] = [self.journal.sync]
-        if effect.latch is not None:
-            content = effect.latch
-            steps.insert(1 if effect.latch_last else 0, lambda: self.latch.write(content))
-        for step in steps:
-            if failures and effect.latch_last:
-                break  # a release whose record is not on the disk must not reach the file
-            try:
-                step()
-            except Exception as error:  # a fence: whatever happens in this thread, the heart must hear of it
-                failures.append(str(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}")
-        self._loop.call_soon_threadsafe(self._synced, effect.mark, "; ".join(failures))
-
     def _synced(self, mark: int, failure: str) -> None:
-        self._syncing -= 1
         if failure:
             if self._settled:
                 self.urgent.append(Durable(self.engine.now, self._settled))
@@ -584,7 +528,7 @@ class Daemon:
 
 _PERFORM: dict[type[Effect], Callable[[Daemon, Any], None]] = {
     Write: Daemon._write,
-    Sync: Daemon._sync,
+    Sync: lambda daemon, effect: daemon.disk.sync(effect),
     Place: lambda daemon, effect: daemon.exchange.place(effect.orders),
     Amend: lambda daemon, effect: daemon.exchange.amend(effect.client_id, effect.qty),
     Cancel: lambda daemon, effect: daemon.exchange.cancel(effect.orders),

@@ -133,13 +133,13 @@ class Handlers:
 
     async def tail(self, params: Params, _: str) -> dict[str, Any]:
         """Its last acts; to find those of one order it may have to read them all."""
-        folder, count, order = self.daemon.journal.folder, params.get("limit", 50), params.get("order")
+        folder, count, order = self.daemon.disk.journal.folder, params.get("limit", 50), params.get("order")
         records = await self._read(journal.tail, folder, count, order)
         found = [{"seq": record.seq, "time": iso(record.time), "kind": record.kind, **record.data} for record in records]
         return {"schema": SCHEMA, "journal.tail": found}
 
     async def verify(self, _: Params, __: str) -> dict[str, Any]:
-        found = await self._read(journal.verify, self.daemon.journal.folder)
+        found = await self._read(journal.verify, self.daemon.disk.journal.folder)
         bad = found.first_bad
         return {"schema": SCHEMA, "ok": found.ok, "records": found.records, "first_bad": list(bad) if bad else None,
                 "decisions_hash": self.daemon.engine.hash}  # fmt: skip

@@ -222,7 +222,7 @@ async def _run(config: Config, registry: Registry, options: Options, env: Mappin
     socket = paths.daemon_socket(options.socket, config.daemon.socket, config.daemon.instance, env, live)
     exchange = source if live else open_exchange(config, registry)
     shell = Shell(config, registry, options, engine, exchange, feed, journal, state, socket, source)
-    first = started(config, shell.daemon.latch, recovered, engine, env)._replace(doubt=doubt)
+    first = started(config, shell.daemon.disk.latch, recovered, engine, env)._replace(doubt=doubt)
     return await shell.run(first, recovered)
 
 

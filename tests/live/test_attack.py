@@ -17,7 +17,7 @@ from hedgegridd.errors import FeedError, Refused, StateError
 from hedgegridd.heart.build import build, exchange_of
 from hedgegridd.heart.engine import Engine
 from hedgegridd.journal import Journal, Recovered, verify
-from hedgegridd.live import daemon as shell
+from hedgegridd.live import disk as disks
 from hedgegridd.live.daemon import Daemon
 from hedgegridd.live.handlers import Handlers
 from hedgegridd.live.latch import Latch
@@ -419,12 +419,12 @@ class FullDisk:
 
 def full(life: Life) -> FullDisk:
     disk = FullDisk(life.journal)
-    life.daemon.journal = disk
+    life.daemon.disk.journal = disk
     return disk
 
 
 def test_a_disk_that_stays_full_loses_no_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shell, "BACKLOG", 400)
+    monkeypatch.setattr(disks, "BACKLOG", 400)
 
     async def act() -> None:
         life = Life(tmp_path, Feed(forever))
@@ -434,7 +434,7 @@ def test_a_disk_that_stays_full_loses_no_record(tmp_path: Path, monkeypatch: pyt
             disk.full = True
             await until(lambda: life.engine.gate.storage_failed)
             await asyncio.sleep(1.0)
-            assert len(daemon._backlog) < 400
+            assert daemon.disk.behind < 400
             reply = await daemon.ask("activate", {"reason": "drill"}, "t")
             assert reply["active"] and not reply["durable"]
             assert await daemon.wait_flat(5.0), "closing waits for no disk"
