@@ -309,6 +309,12 @@ def order_of_levels(case: Case) -> Iterator[Finding]:
         if limit is not None and value >= limit:
             severity = WARNING if case.config.origin(path) == "default" else ERROR
             yield finding(severity, path, value, f"less than {beyond} = {limit:g}, which comes first: warn < pause < flatten")
+    table = case.config.flatten
+    if not table.use_market_orders and table.over_seconds >= table.deadline_seconds:
+        wanted = (
+            f"less than flatten.deadline_seconds = {table.deadline_seconds:g}: what is left then goes at market, and needs time to be flat"
+        )
+        yield finding(ERROR, "flatten.over_seconds", table.over_seconds, wanted)
 
 
 def small_percent(case: Case) -> Iterator[Finding]:
@@ -385,8 +391,6 @@ def unheeded(case: Case) -> Iterator[Finding]:
 
 #: Settings whose work comes with the real exchange or a later release: said, rather than silently without effect.
 NOT_YET = {
-    "flatten.use_market_orders": True,
-    "flatten.max_slippage_pct": 1.0,
     "http.enabled": False,
 }
 

@@ -197,6 +197,7 @@ class Exchange(Protocol):
     def place(self, orders: Sequence[Order]) -> None:
         """Send new orders. Each ends in Accepted, Rejected, Unsure or silence (then the heart asks); fills may come before Accepted.
 
+        A CLOSE is done at once: at market, or immediate-or-cancel where it has a price.
         An id that the exchange has already is not refused: it is there, which is Unsure until a report says how."""
 
     def amend(self, client_id: str, qty: int) -> None:

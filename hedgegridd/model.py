@@ -201,6 +201,7 @@ class OrderState(IntEnum):
 
 class Order(NamedTuple):
     """One order of ours. `price` is the limit or, for a STOP, the trigger on the mark price; 0 = market.
+    A CLOSE with a price is immediate-or-cancel: what it does not get at that price or better ends with Cancelled.
     A STOP closes the whole leg whatever its `qty` says (closePosition)."""
 
     client_id: str

@@ -244,8 +244,13 @@ class FlattenTable:
     """[flatten]"""
 
     deadline_seconds: float = of(30.0, "a flatten that is not flat by then is `failed`, pages, and goes on", above=0, max=3600)
-    use_market_orders: bool = of(True, "false = limit orders within max_slippage_pct first, market orders at the deadline")
-    max_slippage_pct: float = of(1.0, "how far from the mark such a limit order may go", above=0, max=50)
+    use_market_orders: bool = of(True, "close at market at once; false = by `method` within max_slippage_pct, at market after over_seconds")
+    method: str = of("ioc", "auto: market where liquid, else limit; limit: further from the best price step by step; twap, vwap: in slices",
+                     choices=("auto", "ioc", "limit", "twap", "vwap"))  # fmt: skip
+    max_slippage_pct: float = of(1.0, "how far from the mark such an order may go", above=0, max=50)
+    over_seconds: float = of(5.0, "how long such orders have; less than deadline_seconds", above=0, max=3600)
+    steps: int = of(5, "in so many steps or slices", min=1, max=1000)
+    liquid_spread_bps: float = of(5.0, "auto: a leg within what the best price shows, at no wider a spread, is liquid", above=0)
     tranch_large_positions: bool = of(True, "close a large leg in pieces; always so above the exchange's largest market order")
     large_position_threshold_usdt: float = of(100000.0, "what counts as large", above=0)
     max_tranches: int = of(5, "the most pieces", min=1, max=100)

@@ -71,6 +71,7 @@ WHY_NOT = {
     NO_SUCH_ORDER: "no such limit order",
     DUPLICATE: "client order id is in use by an open order",
 }
+NOT_WITHIN = "immediate or cancel: no more within its price"
 WHY_GONE = {
     Kind.STOPPED: "stop filled",
     Kind.LEG_CLOSED: "position closed",
@@ -289,8 +290,15 @@ class PaperExchange:
         ticket = self._rest(pit, order._replace(time=self.now, filled=0, order_id=""))
         self.emit(Accepted(order.client_id, pit.open[ticket].order_id, self.now))
         if order.role == Role.CLOSE:
-            books = matching.close(pit.books, pit.book, pit.terms, self._spare(pit), ticket, order.leg, order.qty, self._tape)
-            self._publish(pit, books)
+            self._close(pit, ticket, order)
+
+    def _close(self, pit: Pit, ticket: int, order: Order) -> None:
+        """At once: the whole at market, or what goes at its price or better; the rest of that ends here."""
+        qty = matching.within(pit.book, pit.terms, order.leg, order.price, order.qty) if order.price else order.qty
+        if qty:
+            self._publish(pit, matching.close(pit.books, pit.book, pit.terms, self._spare(pit), ticket, order.leg, qty, self._tape))
+        if qty < order.qty:
+            self.emit(Cancelled(self._forget(pit, ticket).client_id, self.now, NOT_WITHIN))
 
     def _rest(self, pit: Pit, order: Order) -> int:
         """Take an order in under the next ticket; a market order is only named, it never rests."""

@@ -78,6 +78,8 @@ class Desk:
         self.bar: Bar | None = None
         self.quote: Quote | None = None
         self.traded: int | None = None  # price of the last trade known, ticks
+        self.trades = False  # public trades arrive: bars only sum them up
+        self.volume = 0  # lots the market traded, by trades, else by bars: means something as a difference
         self.mark: float | None = None
         self.beside_mark: float | None = None  # where the market traded when the mark was told
         self.index: float | None = None
@@ -104,6 +106,8 @@ class Desk:
 
     def see_bar(self, bar: Bar) -> None:
         self.bar, self.seen, self.traded = bar, bar.time, bar.close
+        if not self.trades:
+            self.volume += bar.volume
         if not self.carries_marks:
             self.mark = float(bar.close)
 
@@ -469,8 +473,8 @@ class Desk:
     # --- checkpoint -----------------------------------------------------------------------------------------------
 
     _PLAIN = ("throttle", "paused", "halted", "broken", "guarded", "errors", "errors_until", "funding_cost", "paid_at", "adopted_at",
-              "owed", "owed_at", "basis_at_entry", "mark", "beside_mark", "traded", "index", "funding_rate", "next_funding",
-              "funding_interval_ms", "seen", "ready")  # fmt: skip
+              "owed", "owed_at", "basis_at_entry", "mark", "beside_mark", "traded", "volume", "trades", "index", "funding_rate",
+              "next_funding", "funding_interval_ms", "seen", "ready")  # fmt: skip
 
     def dump(self) -> dict[str, Any]:
         """As JSON, for a checkpoint."""

@@ -19,7 +19,7 @@ from hedgegridd.heart.breakers import Guard, Noticed, Panel, Tripped, Verdict, j
 from hedgegridd.heart.deadman import DeadMan
 from hedgegridd.heart.desk import LEGS, Desk, rows
 from hedgegridd.heart.effects import Amend, Ask, AskReport, Cancel, Effect, Finished, InForce, Notify, Place, Reply, Sync, Write
-from hedgegridd.heart.flatten import Flatten
+from hedgegridd.heart.flatten import Flatten, begun, in_order
 from hedgegridd.heart.gate import Gate
 from hedgegridd.heart.killswitch import KillSwitch
 from hedgegridd.heart.recovery import Recovery
@@ -409,9 +409,9 @@ class Engine:
         self.write("foreign_cancelled", client_ids=[order.client_id for order in orders])
         self.out.append(Cancel(tuple(orders)))
 
-    def close(self, desk: Desk, leg: int, qty: int) -> Order:
-        """Close at market, at once."""
-        order = self.place(desk, leg, Role.CLOSE, 0, qty)
+    def close(self, desk: Desk, leg: int, qty: int, price: int = 0) -> Order:
+        """Close at once: at market, or as far as it goes at `price` or better."""
+        order = self.place(desk, leg, Role.CLOSE, price, qty)
         assert order is not None
         return order
 
@@ -465,13 +465,10 @@ class Engine:
 
     def start_flatten(self, scope: list[tuple[str, int]], reason: str, *, kill: bool, ticket: int = 0) -> None:
         """Begin to close these legs at the end of this event."""
-        deadline = int(self.config.flatten.deadline_seconds * 1000)
-        table = self.config.flatten
-        tranches = table.max_tranches if table.tranch_large_positions else 1
-        flatten = Flatten(scope, reason, self.now, deadline, ticket, kill, tranches, table.large_position_threshold_usdt)
+        flatten = begun(in_order(scope, self.desks), reason, self.now, self.config.flatten, ticket, kill)
         self.flattens = [*self.active(), flatten]
         self.beat.shorten(self)
-        self.write("flatten", reason=reason, scope=scope)
+        self.write("flatten", reason=reason, scope=flatten.scope, usdt=[self.desks[symbol].held_usdt(leg) for symbol, leg in flatten.scope])
         self.tell(notices.flatten_started, reason, scope)
 
     def flatten(self, scope: list[tuple[str, int]], reason: str, ticket: int) -> None:

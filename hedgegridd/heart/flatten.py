@@ -1,29 +1,54 @@
 """Flatten: from a decision to a verified flat account. One law: flat is what the exchange reports, never what was sent.
 
-Openers and take-profits are cancelled and every leg is closed in the same breath; stops are withdrawn last; then the exchange
-is asked, and only its zero ends it. Over a network it is asked as the closes leave, so that its answer comes with theirs; stops, which
-die with their position there, are not withdrawn before it shows them. A late fill is closed again. Past its deadline it is `failed`,
-says so again and again, and goes on trying. It calls no strategy and waits for no disk.
+Openers and take-profits are cancelled and every leg is closed in the same breath, or by the method that the configuration names (see
+closing); stops are withdrawn last; then the exchange is asked, and only its zero ends it. Over a network it is asked as the closes
+leave, so that its answer comes with theirs; stops, which die with their position there, are not withdrawn before it shows them. A late
+fill is closed again. Past its deadline it is `failed`, says so again and again, and goes on trying. It calls no strategy and waits for
+no disk.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
+from hedgegridd.heart import closing
+from hedgegridd.heart.closing import Way, Work
 from hedgegridd.heart.desk import Desk
 from hedgegridd.heart.orders import parse
-from hedgegridd.model import Leg, Order, Report, Role
+from hedgegridd.model import Fill, Leg, Order, Report, Role, entry_side
 
+MARKET_AT_ONCE = Way()
 RETRY_MS = 250  # a refused close is fired again after this, doubling up to RETRY_MAX_MS
 RETRY_MAX_MS = 5_000
 PAGE_AGAIN_MS = 60_000
 
 
+def begun(scope: list[tuple[str, int]], reason: str, now: int, table: Any, ticket: int, by_kill: bool) -> Flatten:
+    """A new flatten, as `[flatten]` has it."""
+    method = closing.MARKET if table.use_market_orders else table.method
+    way = Way(method, table.max_slippage_pct / 100, table.steps, int(table.over_seconds * 1000), table.liquid_spread_bps)
+    tranches = table.max_tranches if table.tranch_large_positions else 1
+    deadline, large = int(table.deadline_seconds * 1000), table.large_position_threshold_usdt
+    return Flatten(scope, reason, now, deadline, ticket, by_kill, tranches, large, way)
+
+
+def in_order(scope: list[tuple[str, int]], desks: dict[str, Desk]) -> list[tuple[str, int]]:
+    """The order of closing: the symbol with most at risk first (both legs at the mark, USDT), of two alike the more liquid (its spread)."""
+
+    def key(pair: tuple[str, int]) -> tuple[float, float]:
+        desk = desks[pair[0]]
+        return -(desk.held_usdt(0) + desk.held_usdt(1)), math.inf if desk.quote is None else desk.quote.ask / max(1, desk.quote.bid)
+
+    return sorted(scope, key=key)
+
+
 class Hands(Protocol):
     """What a flatten may do; the engine's."""
 
-    def close(self, desk: Desk, leg: int, qty: int) -> Order: ...
+    def close(self, desk: Desk, leg: int, qty: int, price: int = 0) -> Order: ...
+    def write(self, kind: str, **data: Any) -> None: ...
     def cancel(self, desk: Desk, orders: list[Order]) -> None: ...
     def ask_report(self) -> None: ...
     @property
@@ -42,6 +67,10 @@ class Flatten:
     by_kill: bool = False
     tranches: int = 1
     large_usdt: float = 0.0
+    way: Way = MARKET_AT_ONCE
+    works: list[Work] = field(default_factory=list)  # what became of each leg that was held
+    reads: int = 0  # reports judged
+    proof: dict[str, Any] = field(default_factory=dict)  # the report that proves it flat
     phase: str = "requested"
     cancelled: int = 0
     closing: list[dict[str, Any]] = field(default_factory=list)
@@ -90,18 +119,54 @@ class Flatten:
             hands.cancel(desk, doomed)
 
     def _close(self, desk: Desk, leg: int, hands: Hands, now: int) -> None:
-        """Close what is held and not being closed yet, in pieces of the largest market order."""
-        rest = desk.held(leg) - desk.closing(leg)
+        """Close what is held and not being closed yet, as far as the method wants it by now."""
+        held = desk.held(leg)
+        rest = held - desk.closing(leg)
         if rest <= 0 or now < self.retry_at:
             return
-        most = min(desk.instrument.market_max_qty, self._tranche(desk, leg))
-        self.acted_at = now
+        work = self._work(desk, leg, hands, now)
+        work.qty = max(work.qty, work.closed + held)  # what fills late is closed as well
+        pace = closing.pace(self.way, work, now, desk.volume - work.traded)
+        price = closing.worst_price(leg, pace.bound, self.way.slippage, desk.mark, desk.quote)
+        if price and (now < work.next_at or desk.orders.of(leg, Role.TAKE_PROFIT)):
+            return  # a limit order must not close, together with take-profits still resting, more than is held
+        rest -= work.qty - math.ceil(work.qty * pace.share)  # what may be held a while longer
+        if rest <= 0:
+            return
+        most = min(desk.instrument.max_qty if price else desk.instrument.market_max_qty, self._tranche(desk, leg), work.most or rest)
+        self.acted_at, work.next_at = now, now + self.way.over_ms // self.way.steps
         while rest > 0:
-            piece = min(rest, most)
-            order = hands.close(desk, leg, piece)
-            size = piece * desk.instrument.lot_size
-            self.closing.append({"symbol": desk.symbol, "side": Leg(leg).name.lower(), "size": size, "order_id": order.client_id})
-            rest -= piece
+            self._send(desk, work, min(rest, most), price, hands)
+            rest = 0 if work.most else rest - most
+
+    def _send(self, desk: Desk, work: Work, qty: int, price: int, hands: Hands) -> None:
+        order = hands.close(desk, work.leg, qty, price)
+        work.orders += 1
+        size = qty * desk.instrument.lot_size
+        self.closing.append({"symbol": desk.symbol, "side": Leg(work.leg).name.lower(), "size": size, "order_id": order.client_id})
+
+    def work(self, symbol: str, leg: int) -> Work | None:
+        """The closing of this leg, where it has begun."""
+        return next((one for one in self.works if (one.symbol, one.leg) == (symbol, leg)), None)
+
+    def _work(self, desk: Desk, leg: int, hands: Hands, now: int) -> Work:
+        """The closing of this leg, begun now if it was not; how it will be closed is told once, and by what that was chosen."""
+        work = self.work(desk.symbol, leg)
+        if work is None:
+            held, bar = desk.held(leg), desk.bar
+            method, why = closing.chosen(self.way, held, leg, desk.quote)
+            usual = bar.volume / bar.interval_ms if bar is not None and bar.interval_ms else 0.0
+            tick, lot = desk.instrument.tick_size, desk.instrument.lot_size
+            work = Work(desk.symbol, int(leg), method, now, held, desk.mark, tick, lot, desk.volume, usual)
+            self.works.append(work)
+            hands.write("closing", symbol=desk.symbol, leg=int(leg), method=method, lots=held, usdt=desk.held_usdt(leg), **why)
+        return work
+
+    def book(self, fill: Fill, realized: float) -> None:
+        """An execution of a leg that is being closed: it counts in its certificate, whatever order it came from."""
+        work = self.work(fill.symbol, fill.leg)
+        if work is not None and self.phase != "flat" and fill.side != entry_side(fill.leg):
+            work.book(fill, realized)
 
     def _tranche(self, desk: Desk, leg: int) -> int:
         """The largest piece, lots: a leg worth `large_usdt` or more is closed in `tranches` of them."""
@@ -127,13 +192,17 @@ class Flatten:
             self.asked_at = now
             hands.ask_report()
 
-    def refused(self, now: int) -> None:
+    def refused(self, order: Order, code: int, now: int) -> None:
         """A close was refused: wait a little before the next, the exchange's picture is asked for meanwhile."""
+        work = self.work(order.symbol, order.leg)
+        if work is not None:
+            work.refused(order.price, order.qty, code)
         self.retry_at = now + self.retry_ms
         self.retry_ms = min(2 * self.retry_ms, RETRY_MAX_MS)
 
     def judge(self, report: Report, now: int) -> bool:
         """Flat? Only a report asked for after the last act counts, and only zero legs with no own order."""
+        self.reads += 1
         if report.since:
             return self._judge_early(report, now)
         if self.phase != "verifying" or not self.asked_at:
@@ -143,13 +212,13 @@ class Flatten:
         if held or own:
             self.asked_at = 0  # the books are put right by reconcile; go round again
             return False
-        self.phase, self.done_at = "flat", now
-        return True
+        return self._is_flat(self.asked_at, now)
 
     def _judge_early(self, report: Report, now: int) -> bool:
         """Over a network: a report begun after the last act, on books that are closed already; one that came before them is kept."""
         if self.phase == "flat" or report.since < self.acted_at:
             return False
+        self.reads += 1
         held = any(leg.qty and self.covers(leg.symbol, leg.leg) for leg in report.held)
         own = [order for order in report.orders if parse(order.client_id) and self.covers(order.symbol, order.leg)]
         self.shows_stops = not held and any(order.role == Role.STOP for order in own)
@@ -160,7 +229,11 @@ class Flatten:
         """Are our books closed, and does a report begun after the last act show nothing? Then it is flat."""
         if self.phase != "verifying" or not self.zero_since or self.zero_since < self.acted_at:
             return False
+        return self._is_flat(self.zero_since, now)
+
+    def _is_flat(self, since: int, now: int) -> bool:
         self.phase, self.done_at = "flat", now
+        self.proof = {"begun_at": since, "heard_at": now, "reads": self.reads}
         return True
 
     def resume(self, now: int) -> None:
@@ -189,6 +262,19 @@ class Flatten:
             "timestamp": self.done_at or self.started,
             "reason": self.reason,
             "status": self.shown,
+            **({"certificate": self.certificate()} if self.phase == "flat" else {}),
+        }
+
+    def certificate(self) -> dict[str, Any]:
+        """What was closed, at what price against the mark, what it cost, how long it took, and the exchange's answer that proves it."""
+        legs = [closing.certified(work) for work in self.works]
+        return {
+            "legs": legs,
+            "fees_usdt": round(sum(leg["fees_usdt"] for leg in legs), 8),
+            "slippage_usdt": round(sum(leg["slippage_usdt"] or 0.0 for leg in legs), 8),
+            "realized_pnl_usdt": round(sum(leg["realized_pnl_usdt"] for leg in legs), 8),
+            "seconds": round((self.done_at - self.started) / 1000, 3),
+            "proof": self.proof,
         }
 
     def dump(self) -> dict[str, Any]:
@@ -198,4 +284,5 @@ class Flatten:
     @classmethod
     def load(cls, data: dict[str, Any]) -> Flatten:
         """From a checkpoint."""
-        return cls(**{**data, "scope": [(symbol, leg) for symbol, leg in data["scope"]]})
+        works, way = [Work(**one) for one in data["works"]], Way(*data["way"])
+        return cls(**{**data, "scope": [(symbol, leg) for symbol, leg in data["scope"]], "way": way, "works": works})

@@ -205,9 +205,18 @@ def flatten_done(time: int, result: Mapping[str, Any], took_ms: int, scope: Sequ
         "Positions closed": str(len(closed)),
         "Details": "; ".join(f"{row['symbol']} {row['side']} {amount(row['size'])} (order {row['order_id']})" for row in closing),
         "Took": f"{took_ms / 1000:.1f} s",
+        "Cost": _cost(result.get("certificate", {})),
     }
     facts = {"reason": result["reason"], "cancelled_orders": result["cancelled_orders"], "closing_positions": closing, "took_ms": took_ms}
+    facts |= {"certificate": result["certificate"]} if result.get("certificate") else {}
     return _alert(time, "flatten_done", "Flat: the exchange reports zero", lines, **facts)
+
+
+def _cost(certificate: Mapping[str, Any]) -> str:
+    """Against the mark at the decision, and in fees; "" where nothing was closed."""
+    if not certificate.get("legs"):
+        return ""
+    return f"{amount(certificate['slippage_usdt'], 'USDT')} against the mark, {amount(certificate['fees_usdt'], 'USDT')} in fees"
 
 
 def flatten_failed(time: int, reason: str, phase: str, unresolved: Sequence[str]) -> Alert:

@@ -94,7 +94,7 @@ def _close_refused(engine: Engine, close: Order, code: int) -> None:
     if not any(flatten.covers(close.symbol, close.leg) for flatten in engine.active()):
         engine.start_flatten([(close.symbol, close.leg)], f"its close was refused ({code}), and it has no stop", kill=False)
     for flatten in engine.active():
-        flatten.refused(engine.now)
+        flatten.refused(close, 0 if code in NOT_ERRORS else code, engine.now)
     if code in IN_THE_WAY:
         _clear_the_way(engine, close)
     engine.ask_report()
@@ -157,6 +157,8 @@ def fill(engine: Engine, fill: Fill) -> None:
     before = desk.books.realized
     desk.book(fill)
     realized = desk.books.realized - before
+    for flatten in engine.active():
+        flatten.book(fill, realized)
     engine.counts["fills"] += 1
     engine.counts["maker_fills"] += fill.maker
     rung = parse(fill.client_id)

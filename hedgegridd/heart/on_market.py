@@ -47,7 +47,8 @@ def quote(engine: Engine, quote: Quote) -> None:
 def trade(engine: Engine, trade: Trade) -> None:
     """The market traded; where no marks come, the last trade is the mark."""
     desk = _seen(engine, trade)
-    desk.traded, desk.seen = trade.price, trade.time
+    desk.traded, desk.seen, desk.trades = trade.price, trade.time, True
+    desk.volume += trade.qty
     if not desk.carries_marks:
         desk.mark = float(trade.price)
         engine.revalue(desk)

@@ -190,7 +190,7 @@ def refusal(book: Book, books: Books, terms: Terms, leg: int, role: int, side: i
     if side != order_side(leg, role):
         return Refusal.WRONG_SIDE
     if role == CLOSE:
-        return _close_refusal(book, books, terms, leg, qty)
+        return _close_refusal(book, books, terms, leg, price, qty)
     if price < 1 or (qty < 1 and role != STOP):
         return Refusal.NOT_WHOLE
     if book.count[0] >= len(book.ticket):
@@ -219,12 +219,12 @@ def size_refusal(terms: Terms, role: int, price: int, qty: int) -> int:
     return Refusal.NONE
 
 
-def _close_refusal(book: Book, books: Books, terms: Terms, leg: int, qty: int) -> int:
+def _close_refusal(book: Book, books: Books, terms: Terms, leg: int, price: int, qty: int) -> int:
     if qty < 1:
         return Refusal.NOT_WHOLE
     if qty > ledger.held(books, leg):
         return Refusal.NOTHING_TO_CLOSE
-    if qty > terms.instrument.market_max_qty:
+    if qty > (terms.instrument.max_qty if price > 0 else terms.instrument.market_max_qty):
         return Refusal.TOO_LARGE
     return Refusal.NO_PRICE if book.seen[BID] == 0 else Refusal.NONE
 

@@ -25,10 +25,13 @@ from typing import NamedTuple
 from hedgegridd.kernel import ledger
 from hedgegridd.kernel.book import (
     ASK,
+    ASK_QTY,
     BID,
+    BID_QTY,
     ENTRY,
     FAR,
     MARKED,
+    QUOTED,
     ROWS,
     SKEW_MS,
     STOP,
@@ -348,6 +351,20 @@ def close(books: Books, book: Book, terms: Terms, spare: float, ticket: int, leg
             _drop(book, row, Kind.KNOCKED_OUT, tape)
     tidy(books, book, terms, spare)
     return books
+
+
+def within(book: Book, terms: Terms, leg: int, worst: int, qty: int) -> int:
+    """Lots of an immediate-or-cancel close that trade at `worst` or better: what the best price shows, all where no quote shows it.
+
+    What lies behind the best price is not known here, so a large piece ends short sooner than on a real exchange.
+    """
+    side = -entry_side(leg)
+    at = book.seen[ASK] if side > 0 else book.seen[BID]
+    price = at + side * math.ceil(at * terms.slippage - 1e-9)
+    if side * (worst - price) < 0:
+        return 0
+    shown = (book.seen[ASK_QTY] if side > 0 else book.seen[BID_QTY]) if book.seen[QUOTED] else qty
+    return int(min(qty, shown))
 
 
 def liquidate(books: Books, book: Book, terms: Terms, at: int, tape: Tape) -> Books:

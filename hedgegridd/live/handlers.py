@@ -26,7 +26,12 @@ if TYPE_CHECKING:
 Params = dict[str, Any]
 SCHEMA = status.SCHEMA
 DEFAULT_LIMIT = 200
-TIMES = frozenset({"timestamp", "since"})  # keys of a writing verb's result that the heart gives in ms
+TIMES = frozenset({"timestamp", "since", "begun_at", "heard_at"})  # keys of a writing verb's result that the heart gives in ms
+
+
+def _dated(result: dict[str, Any]) -> dict[str, Any]:
+    """The same with its times in ISO form."""
+    return {key: iso(value) if key in TIMES else _dated(value) if isinstance(value, dict) else value for key, value in result.items()}
 
 
 class Handlers:
@@ -47,7 +52,7 @@ class Handlers:
         if verb not in VERBS:
             raise Refused(f"{verb!r} is not a verb of this daemon")
         result = await self.daemon.ask(verb, params, actor)
-        return {"schema": SCHEMA, **{key: iso(value) if key in TIMES else value for key, value in result.items()}}
+        return {"schema": SCHEMA, **_dated(result)}
 
     # --- reads ------------------------------------------------------------------------------------------------------
 

@@ -19,7 +19,7 @@ from .account import Account
 from .budget import Cost
 from .errors import BANNED_CODE, NEVER_SENT, OVER_BUDGET, Act, Fault, fault_in
 from .inquiry import Fate, Inquiry
-from .shapes import Row, amend_params, limit_params, market_params, named, whole
+from .shapes import Row, amend_params, close_params, limit_params, named, whole
 from .stops import Stops
 from .told import Recent, Told
 from .wire import Wire
@@ -114,7 +114,7 @@ class Orders:
 
     def _params(self, order: Order) -> dict[str, str]:
         by = self.told.scales[order.symbol]
-        return market_params(order, by) if order.role == Role.CLOSE else limit_params(order, by)
+        return close_params(order, by) if order.role == Role.CLOSE else limit_params(order, by)
 
     def _placed(self, order: Order, row: Any) -> None:
         if isinstance(row, dict) and row.get("orderId"):

@@ -131,6 +131,11 @@ def market_params(order: Order, by: Scale) -> dict[str, str]:
     }
 
 
+def close_params(order: Order, by: Scale) -> dict[str, str]:
+    """At market, or immediate-or-cancel at a price."""
+    return {**limit_params(order, by), "timeInForce": "IOC"} if order.price else market_params(order, by)
+
+
 def stop_params(order: Order, by: Scale) -> dict[str, str]:
     """A stop on the mark price that closes whatever the leg then is."""
     params = bridge_params(order, by, 0)

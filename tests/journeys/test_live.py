@@ -68,6 +68,27 @@ def test_a_killed_daemon_goes_on_with_its_flatten(daemon: LiveProcess) -> None:
     assert daemon.truth()[:2] == ({}, set())
 
 
+def test_a_bounded_flatten_sends_immediate_or_cancel_orders_and_a_certificate(tmp_path: Path) -> None:
+    slow = {"use_market_orders": False, "method": "ioc"}
+    with live(tmp_path / "d", lambda sim: live_settings(sim, flatten=slow)) as daemon:
+        row = daemon.row(daemon.both_held().status())
+        entry = {leg: row[leg]["qty"] for leg in ("long", "short")}
+        daemon.call("activate", reason="bounded")
+        daemon.flat()
+        closes = [row for row in daemon.requests() if row["path"] == "/fapi/v1/order" and row["method"] == "POST"]
+        sent = [row["params"] for row in closes if row["params"]["newClientOrderId"].split("-")[2].endswith("C")]
+        kinds = {(row["type"], row.get("timeInForce")) for row in sent}
+        assert kinds == {("LIMIT", "IOC")}, f"{sent} {daemon.log[-3000:]}"
+        assert daemon.truth()[:2] == ({}, set())
+        assert daemon.stop() == 0
+        (flat,) = daemon.acts("flat")
+        told = flat["certificate"]
+        assert {row["leg"]: row["qty"] for row in told["legs"]} == entry
+        assert all(abs(row["slippage_bps"]) < 100 and row["fees_usdt"] > 0 for row in told["legs"])
+        assert told["proof"]["reads"] >= 1
+        daemon.sound()
+
+
 def test_sigterm_leaves_stops_and_closers_and_takes_the_countdown_off(daemon: LiveProcess) -> None:
     daemon.both_held()
     daemon.until(lambda _: daemon.sim.show("account")["countdowns"])

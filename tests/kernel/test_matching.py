@@ -304,6 +304,26 @@ def test_a_market_close_knocks_out_what_has_nothing_left_to_close() -> None:
     assert floor.book.count[0] == 0
 
 
+@pytest.mark.parametrize(
+    ("leg", "worst", "quotes", "lots"),
+    [
+        (L, 999, None, 50),  # 1 tick of slippage, and no quote says how much is there
+        (L, 1000, None, 0),
+        (S, 1001, None, 50),
+        (S, 1000, None, 0),
+        (L, 994, (995, 7, 1005, 9), 7),
+        (L, 995, (995, 7, 1005, 9), 0),
+        (S, 1007, (995, 7, 1005, 9), 9),
+        (S, 1007, (995, 7, 1005, 900), 50),
+    ],
+)
+def test_what_trades_at_once_within_a_price(leg: int, worst: int, quotes: tuple[int, int, int, int] | None, lots: int) -> None:
+    floor = Floor(slippage_bps=10.0, books=held(long=100, short=100))
+    if quotes:
+        rest.see_quote(floor.book, *quotes)
+    assert matching.within(floor.book, floor.terms, leg, worst, 50) == lots
+
+
 # --- liquidation --------------------------------------------------------------------------------------------------------
 
 

@@ -176,6 +176,18 @@ def test_a_market_close_needs_pieces_of_the_largest_market_order_and_a_price() -
     assert code(fresh.place(order("rest", L, C, 0, 200))) == -4131
 
 
+def test_a_close_with_a_price_gets_what_is_there_and_ends() -> None:
+    desk = Desk(slippage=0.0)
+    desk.hold(L, 1000, 10_000)
+    desk.exchange.market(Quote("BTC", desk.exchange.now, 9_998, 30, 10_002, 5))
+    accepted, fill, gone = desk.place(order("some", L, C, 9_990, 900))  # more than the largest market order: it is a limit order
+    assert isinstance(accepted, Accepted) and isinstance(gone, Cancelled) and "immediate" in gone.reason
+    assert (fill.price, fill.qty, fill.maker) == (9_998, 30, False)
+    assert [type(event) for event in desk.place(order("none", L, C, 9_999, 100))] == [Accepted, Cancelled]
+    assert [type(event) for event in desk.place(order("all", L, C, 9_998, 20))] == [Accepted, Fill]
+    assert not desk.report().orders
+
+
 def test_slippage_and_taker_fee() -> None:
     desk = Desk(slippage=5.0)
     desk.hold(S, 100, 10_000)

@@ -35,6 +35,20 @@ from hedgegridd.model import (
 MONEY = (Fill, FundingPaid, Transfer)  # what an exchange plugin fetches again after a lost connection
 
 
+CLOSED_SLOWLY = 1_000_000  # seeds from here on close within a bound as well
+
+
+def slow_closing(seed: int) -> dict[str, Any]:
+    """What `[flatten]` says of its method: nothing for the seeds that were there before there were methods."""
+    if seed < CLOSED_SLOWLY:
+        return {}
+    rng = random.Random(f"closing {seed}")
+    return {
+        "use_market_orders": False, "method": rng.choice(["auto", "ioc", "limit", "twap", "vwap"]),
+        "max_slippage_pct": rng.choice([0.01, 0.1, 1.0]), "over_seconds": rng.choice([0.5, 2.0, 4.5]), "steps": rng.choice([1, 3, 10]),
+    }  # fmt: skip
+
+
 class Rates(NamedTuple):
     """How often each thing goes wrong, 0..1."""
 

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rig import BARS, MINUTE, REGISTRY, START, config_of, instrument_table
-from simulation.faults import Crash, Segment
+from simulation.faults import Crash, Segment, slow_closing
 from simulation.line import Clock, Line, Rates
 from simulation.promises import Promises
 
@@ -129,7 +129,7 @@ class Network:
             instrument=tables,
             exchange={"name": "paper", "paper": {"fill_model": rng.choice(["touch", "trade_through"])}},
             kill_switch={"on_activate": rng.choice(["halt", "flatten"]), "enabled": rng.random() < 0.3},  # breakers cost the most time
-            flatten={"deadline_seconds": rng.choice([5.0, 30.0])},
+            flatten={"deadline_seconds": rng.choice([5.0, 30.0]), **slow_closing(self.seed)},
             breaker={
                 "funding": {"enabled": False},
                 "stale_data": {"max_age_seconds": rng.choice([60.0, 1000.0]), "on_trip": "pause"},

@@ -10,7 +10,7 @@ import random
 from typing import Any
 
 from rig import BARS, MINUTE, REGISTRY, START, check, config_of, instrument_table
-from simulation.faults import Crash, Rates, World, holding, resting
+from simulation.faults import Crash, Rates, World, holding, resting, slow_closing
 
 from hedgegridd import codec
 from hedgegridd.heart.build import build
@@ -71,7 +71,7 @@ class Storm:
             instrument=tables,
             exchange={"paper": {"fill_model": rng.choice(["touch", "trade_through", "queue"])}},
             kill_switch={"on_activate": rng.choice(["halt", "flatten"])},
-            flatten={"deadline_seconds": rng.choice([5.0, 30.0])},
+            flatten={"deadline_seconds": rng.choice([5.0, 30.0]), **slow_closing(self.seed)},
             breaker={"funding": {"enabled": False}, "session_loss": {"max_loss_amount_usdt": rng.choice([30.0, 1000.0])}},
             limits={"max_exposure_pct": 400.0, "max_position_pct": 400.0, "max_risk_per_trade_pct": 5.0},
         )

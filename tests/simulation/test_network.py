@@ -11,6 +11,7 @@ from functools import cache
 from typing import NamedTuple
 
 import pytest
+from simulation.faults import CLOSED_SLOWLY
 from simulation.network import HAPPENINGS, run
 
 IN_CI = 160
@@ -66,6 +67,12 @@ def hour(seed: int) -> Hour:
 @pytest.mark.parametrize("first", range(0, IN_CI, BATCH))
 def test_hours_over_a_bad_network(first: int) -> None:
     assert sum(hour(seed).events.total() for seed in range(first, first + BATCH)) > 10_000
+
+
+@pytest.mark.parametrize("first", range(CLOSED_SLOWLY, CLOSED_SLOWLY + IN_CI // 4, BATCH))
+def test_hours_that_close_within_a_bound(first: int) -> None:
+    hours = [hour(seed) for seed in range(first, first + BATCH)]
+    assert sum(one.acts["closing"] for one in hours) > 10
 
 
 @pytest.mark.parametrize("seed", KEPT)

@@ -12,7 +12,10 @@ import time
 from typing import Any
 
 import pytest
+from simulation.faults import CLOSED_SLOWLY
 from simulation.storm import Storm
+
+from hedgegridd.model import Role
 
 IN_CI = 160  # with faults on the line; a quarter as many without
 BATCH = 20
@@ -56,6 +59,18 @@ def test_storms(batch: range, capsys: pytest.CaptureFixture[str], pytestconfig: 
         with capsys.disabled():
             print(f"\nseeds {batch.start}..{batch.stop - 1}: {len(runs)} runs, {events} events, {deaths} deaths, {rate}")
     assert events > 1000
+
+
+@pytest.mark.parametrize("first", range(CLOSED_SLOWLY, CLOSED_SLOWLY + IN_CI // 4, BATCH))
+def test_storms_that_close_within_a_bound(first: int) -> None:
+    runs = [storm(seed) for seed in range(first, first + BATCH)]
+    assert sum(len(bounded(run)) for run in runs) > 10
+
+
+def bounded(run: Storm) -> list[Any]:
+    """The closes with a price that the heart decided in this run."""
+    acts = [act.data for segment in run.world.segments for row in segment.acts for act in row if act.kind == "order"]
+    return [act for act in acts if act["role"] == Role.CLOSE and act["price"]]
 
 
 @pytest.mark.parametrize("seed", KEPT)

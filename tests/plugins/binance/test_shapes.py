@@ -117,6 +117,13 @@ def test_a_close_is_a_market_order() -> None:
     assert "price" not in sent and "timeInForce" not in sent
 
 
+def test_a_close_with_a_price_is_immediate_or_cancel() -> None:
+    sent = shapes.close_params(order(Role.CLOSE, Leg.SHORT), BTC)
+    assert (sent["type"], sent["timeInForce"], sent["price"]) == ("LIMIT", "IOC", "50000")
+    assert (sent["side"], sent["positionSide"], sent["quantity"]) == ("BUY", "SHORT", "0.003")
+    assert shapes.close_params(order(Role.CLOSE, Leg.SHORT, 0), BTC) == shapes.market_params(order(Role.CLOSE, Leg.SHORT, 0), BTC)
+
+
 def test_a_stop_closes_the_position_at_the_mark() -> None:
     sent = shapes.stop_params(order(Role.STOP), BTC)
     assert sent == {"algoType": "CONDITIONAL", "symbol": "BTCUSDT", "side": "SELL", "positionSide": "LONG", "type": "STOP_MARKET",
