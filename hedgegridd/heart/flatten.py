@@ -99,7 +99,8 @@ class Flatten:
             self._close(desk, leg, hands, now)
         if any(desk.held(leg) or desk.orders.of(leg, Role.ENTRY, Role.TAKE_PROFIT, Role.CLOSE) for desk, leg in pairs):
             working = any(desk.orders.of(leg, Role.ENTRY, Role.TAKE_PROFIT) for desk, leg in pairs)
-            self.phase, self.asked_at = "cancelling" if working else "closing", 0
+            self.phase = "cancelling" if working else "closing"
+            self.asked_at = self.asked_at if hands.over_network else 0
         elif hands.over_network:
             self._verify_early(pairs, hands, now)
         else:

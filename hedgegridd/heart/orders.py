@@ -69,13 +69,19 @@ class Open(dict[str, Order]):
 
     changes = 0
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.groups: dict[tuple[int, ...], list[Order]] = {}  # (leg, *roles) -> what `Orders.of` found since the last change
+
     def __setitem__(self, name: str, order: Order) -> None:
         super().__setitem__(name, order)
         self.changes += 1
+        self.groups.clear()
 
     def __delitem__(self, name: str) -> None:
         super().__delitem__(name)
         self.changes += 1
+        self.groups.clear()
 
 
 class Orders:
@@ -188,8 +194,12 @@ class Orders:
         return self.unknown() > 0
 
     def of(self, leg: int, *roles: int) -> list[Order]:
-        """The open orders of a leg with one of these roles."""
-        return [order for order in self.open.values() if order.leg == leg and order.role in roles]
+        """The open orders of a leg with one of these roles; asked for several times an event, counted once a change."""
+        key = (leg, *roles)
+        found = self.open.groups.get(key)
+        if found is None:
+            found = self.open.groups[key] = [order for order in self.open.values() if order.leg == leg and order.role in roles]
+        return found
 
     def told(self, since: int, now: int) -> None:
         """A report that was begun at `since` came: every execution before it has been told."""
