@@ -276,7 +276,7 @@ class Engine:
             orders = self.desks[symbol].orders
             order = orders.open.get(name)
             if order is not None and order.state == OrderState.PENDING:
-                orders.drop(name)
+                orders.never_rested(name)
                 self.write("withdrawn", client_id=name, reason=why)
         self.waiting.clear()
 
@@ -387,7 +387,7 @@ class Engine:
         for order in orders:
             self.decide("cancel", t=self.now, client_id=order.client_id)
             if order.state == OrderState.PENDING:
-                desk.orders.drop(order.client_id)
+                desk.orders.never_rested(order.client_id)
             else:
                 desk.orders.ending[order.client_id] = self.now
                 leaving.append(order)

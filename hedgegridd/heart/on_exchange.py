@@ -76,7 +76,7 @@ def rejected(engine: Engine, event: Rejected) -> None:
     if event.client_id in desk.orders.ending and order.state != OrderState.SENT:
         del desk.orders.ending[event.client_id]
     else:  # also where its cancel is on its way: what never rested needs none
-        desk.orders.refused(event.client_id)
+        desk.orders.never_rested(event.client_id)
     desk.refused(order, event.reason, engine.now, event.code not in NOT_ASKED)
     if event.code not in NOT_ERRORS:
         engine.errors.append(engine.now)

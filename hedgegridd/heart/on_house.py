@@ -182,7 +182,7 @@ def _release(engine: Engine, due: list[tuple[int, str, str]]) -> None:
             continue
         why = engine.gate.holds(desk)[order.leg]
         if why:
-            desk.orders.drop(name)
+            desk.orders.never_rested(name)
             engine.write("withdrawn", client_id=name, reason=why)
         else:
             desk.orders.move(name, OrderState.SENT)

@@ -128,8 +128,8 @@ class Orders:
         self.ending.pop(name, None)
         self.again.discard(name)
 
-    def refused(self, name: str) -> None:
-        """It never rested; but where its id had been given before, the order of that time may still arrive: the rung keeps the id."""
+    def never_rested(self, name: str) -> None:
+        """Refused, or never sent; but where its id had been given before, the order of that time may still arrive: the rung keeps it."""
         order = self.open.get(name)
         if order is not None and name in self.again:
             self.lost[(order.leg, order.role, order.price)] = name

@@ -86,7 +86,7 @@ def test_a_rung_keeps_the_id_of_an_order_that_may_still_arrive_though_the_next_w
     orders.move(first.client_id, OrderState.SENT)
     orders.gone(first.client_id, late=True)
     again = orders.new(0, Role.ENTRY, 1, 100, 1, 3_000)
-    orders.refused(again.client_id)
+    orders.never_rested(again.client_id)
     other = Orders("BTCUSDT")
     other.load(orders.dump())
     assert again.client_id == first.client_id == other.new(0, Role.ENTRY, 1, 100, 1, 4_000).client_id

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import pytest
 from rig import Rig, calm, config_of, hold, steady
 
 from hedgegridd.heart.effects import AskReport, Cancel, Place
 from hedgegridd.live.memory import newest
-from hedgegridd.model import Accepted, Fill, Held, Order, OrderState, Rejected, Report, Role, Stopping, Timer, Trouble
+from hedgegridd.model import Accepted, DiskFailed, Durable, Fill, Held, Order, OrderState, Rejected, Report, Role, Stopping, Timer, Trouble
 
 WIDE = {"equity_usdt": 10_000.0, "max_exposure_pct": 400.0, "max_position_pct": 400.0}
 BLIND = {"funding": {"enabled": False}, "stale_data": {"enabled": False}}
@@ -105,6 +108,35 @@ def test_an_order_just_accepted_is_not_gone_for_a_report_that_was_begun_before()
     rig.take_one(Accepted(order.client_id, "7", rig.engine.now))
     rig.take_one(report(rig, 0, *others, since=begun, absent=(order.client_id,)))
     assert order.client_id in rig.desk().orders.open
+
+
+def deaf(rig: Rig) -> None:
+    rig.take_one(Trouble(rig.engine.now, "deaf", "the account cannot be read"))
+    rig.take_one(Durable(rig.engine.now, rig.engine.sync_mark))
+
+
+def full(rig: Rig) -> None:
+    rig.take_one(DiskFailed(rig.engine.now, rig.engine.sync_mark, "no space left on device"))
+
+
+def flattened(rig: Rig) -> None:
+    rig.take_only("flatten", reason="out of here")
+
+
+@pytest.mark.parametrize("withdraw", [deaf, full, flattened])
+def test_a_rung_keeps_the_id_of_an_order_that_may_still_arrive_though_the_next_never_left(withdraw: Callable[[Rig], None]) -> None:
+    """Else both would rest: the one that came late, and another under an id of its own."""
+    rig = live()
+    late, orders = rig.resting(Role.ENTRY)[0], rig.desk().orders
+    orders.open[late.client_id] = late._replace(state=OrderState.UNKNOWN, order_id="")
+    orders.gone(late.client_id, late=True)
+    rig.slow_disk = True
+    rig.engine.moved(rig.desk())
+    rig.timer(1.0)
+    assert orders.open[late.client_id].state == OrderState.PENDING
+    withdraw(rig)
+    assert late.client_id not in orders.open
+    assert orders.new(late.leg, late.role, late.side, late.price, late.qty, rig.engine.now).client_id == late.client_id
 
 
 def test_a_life_that_never_booked_income_asks_for_it_from_its_start() -> None:
