@@ -109,7 +109,8 @@ def _settled_rung(_: Gate, ask: Ask) -> str:
     for order in ask.desk.orders.open.values():
         if order.price == ask.price and order.leg == ask.leg and order.role == Role.ENTRY and order.state != OrderState.DONE:
             return f"rung {ask.price} has order {order.client_id} ({order.state!s})"
-    return ""
+    late = ask.desk.orders.awaited(ask.leg, Role.ENTRY, ask.price)
+    return f"rung {ask.price}: order {late} was lost on its way and may still arrive" if late else ""
 
 
 def _leg_size(gate: Gate, ask: Ask) -> str:

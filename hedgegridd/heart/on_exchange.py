@@ -309,7 +309,7 @@ def _mend(engine: Engine, desk: Desk, finding: reconcile.Finding) -> None:
         if kind == "resized":
             desk.orders.resize(order.client_id, order.qty)
         elif kind == "gone":
-            desk.orders.gone(order.client_id, engine.truth.network)
+            desk.orders.gone(order.client_id, engine.truth.network, engine.now)
         else:
             mine = desk.orders.open.get(order.client_id)
             desk.orders.arrived(order.client_id)

@@ -100,6 +100,7 @@ def timer(engine: Engine, timer: Timer) -> None:
     for desk in engine.remotes:
         desk.strategy.look(timer.wall, desk.strategy.name in engine.thinkers)
     _look_for_operator(engine, timer.wall)
+    _reopen_rungs(engine)
     _ask_the_silent(engine)
     engine.beat.look(engine)
     if engine.gate.busy and engine.now >= engine.busy_until:
@@ -108,6 +109,13 @@ def timer(engine: Engine, timer: Timer) -> None:
     if engine.gate.storage_failed and timer.wall - engine.sync_failed_at >= SYNC_RETRY_MS:
         engine.sync_failed_at = timer.wall
         engine.sync(latch=engine.kill.active)
+
+
+def _reopen_rungs(engine: Engine) -> None:
+    """An order that was lost can arrive no more: its rung is open again."""
+    for desk in engine.desks.values():
+        if desk.orders.await_no_more(engine.now):
+            engine.moved(desk)
 
 
 def _ask_the_silent(engine: Engine) -> None:

@@ -3,7 +3,8 @@
 A client order id says everything about its order (namespace, symbol, leg, role, price in ticks, generation), so that a
 restart, or an exchange's list, is read without a database. An order whose outcome is not known stays UNKNOWN until the
 exchange says; it is never assumed away here (see reconcile). One that was proven never to have arrived gives its id to the next of its
-rung: should it arrive after all, the exchange refuses one of the two.
+rung: should it arrive after all, the exchange refuses one of the two. Once one of the two is over it refuses none: until the other can
+arrive no more, the rung is closed.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from hedgegridd.model import Leg, Order, OrderState, Role
 NAMESPACE = "hg"
 MAX_ID = 36  # Binance: ^[\.A-Z\:/a-z0-9_-]{1,36}$
 REMEMBERED_TRADES = 512
+LATE_MS = 15_000  # a request may take as long as the receive window (5 s), and what came of it is known two reports later
 _LEGS, _ROLES = "LS", "ETSC"
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
@@ -93,7 +95,7 @@ class Orders:
         self.ending: dict[str, int] = {}  # a cancel or amend is on its way since: hands off until its answer
         self.generation = 0
         self.lost: dict[tuple[int, int, int], str] = {}  # (leg, role, price) -> the id of an order that never arrived
-        self.again: set[str] = set()  # such ids, given to the next of their rung and not accepted yet
+        self.late: dict[str, int] = {}  # such ids -> until when their order may arrive after all, given again or not
         self._trades: OrderedDict[str, None] = OrderedDict()
         self._newest = self._sure = 0  # trade numbers: the highest counted, and the one up to which all were told
         self._looked = (0, 0)  # (when, the highest counted then)
@@ -101,10 +103,7 @@ class Orders:
     def new(self, leg: int, role: int, side: int, price: int, qty: int, time: int) -> Order:
         """Decide a new order: PENDING, under a fresh id."""
         self.generation += 1
-        lost = self.lost.pop((leg, role, price), None)
-        if lost is not None:
-            self.again.add(lost)
-        name = lost or client_id(self.symbol, leg, role, price, self.generation)
+        name = self.lost.pop((leg, role, price), None) or client_id(self.symbol, leg, role, price, self.generation)
         made = Order(name, self.symbol, leg, role, side, price, qty, time)
         self.open[made.client_id] = made
         return made
@@ -126,21 +125,34 @@ class Orders:
         if name in self.open:
             del self.open[name]
         self.ending.pop(name, None)
-        self.again.discard(name)
 
     def never_rested(self, name: str) -> None:
         """Refused, or never sent; but where its id had been given before, the order of that time may still arrive: the rung keeps it."""
         order = self.open.get(name)
-        if order is not None and name in self.again:
+        if order is not None and name in self.late:
             self.lost[(order.leg, order.role, order.price)] = name
         self.drop(name)
 
-    def gone(self, name: str, late: bool) -> None:
+    def gone(self, name: str, late: bool, now: int) -> None:
         """The exchange does not know it. What was never acknowledged never arrived; where it may yet, its rung uses the id again."""
         order = self.open.get(name)
         if late and order is not None and not order.order_id and not order.filled:
             self.lost[(order.leg, order.role, order.price)] = name
+            self.late[name] = now + LATE_MS
         self.drop(name)
+
+    def awaited(self, leg: int, role: int, price: int) -> str:
+        """The id under which a second order may arrive at this rung, where the next of it would not use that id; "" = none."""
+        rung = (leg, role, price)
+        named = [name for name in self.late if rung not in self.lost and (parse(name) or ())[1:4] == rung]
+        return named[0] if named else ""
+
+    def await_no_more(self, now: int) -> bool:
+        """Time passed: what may still arrive? True where something may no more."""
+        over = [name for name, until in self.late.items() if until <= now]
+        for name in over:
+            del self.late[name]
+        return bool(over)
 
     def arrived(self, name: str) -> None:
         """An order that was lost rests after all: its id is its own, and no other's any more."""
@@ -224,7 +236,7 @@ class Orders:
             "ending": dict(self.ending),
             "generation": self.generation,
             "lost": [[*rung, name] for rung, name in self.lost.items()],
-            "again": sorted(self.again),
+            "late": dict(self.late),
             "trades": list(self._trades),
             "told": [self._newest, self._sure, *self._looked],
         }
@@ -237,7 +249,7 @@ class Orders:
         self.ending = dict(data["ending"])
         self.generation = data["generation"]
         self.lost = {(leg, role, price): name for leg, role, price, name in data.get("lost", ())}
-        self.again = set(data.get("again", ()))
+        self.late = dict(data.get("late", ()))
         self._trades = OrderedDict.fromkeys(data["trades"])
         self._newest, self._sure, *looked = data.get("told", (0, 0, 0, 0))
         self._looked = (looked[0], looked[1])

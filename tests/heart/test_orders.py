@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hedgegridd.errors import StateError
-from hedgegridd.heart.orders import MAX_ID, Orders, client_id, parse
+from hedgegridd.heart.orders import LATE_MS, MAX_ID, Orders, client_id, parse
 from hedgegridd.model import Leg, OrderState, Role
 
 LEGAL = re.compile(r"^[\.A-Z\:/a-z0-9_-]{1,36}$")
@@ -84,12 +84,28 @@ def test_a_rung_keeps_the_id_of_an_order_that_may_still_arrive_though_the_next_w
     orders = Orders("BTCUSDT")
     first = orders.new(0, Role.ENTRY, 1, 100, 1, 0)
     orders.move(first.client_id, OrderState.SENT)
-    orders.gone(first.client_id, late=True)
+    orders.gone(first.client_id, late=True, now=2_500)
     again = orders.new(0, Role.ENTRY, 1, 100, 1, 3_000)
     orders.never_rested(again.client_id)
     other = Orders("BTCUSDT")
     other.load(orders.dump())
     assert again.client_id == first.client_id == other.new(0, Role.ENTRY, 1, 100, 1, 4_000).client_id
+
+
+def test_an_order_that_was_lost_is_awaited_once_its_id_is_used_up_and_no_longer_than_it_can_take() -> None:
+    orders = Orders("BTCUSDT")
+    first = orders.new(0, Role.ENTRY, 1, 100, 1, 0)
+    orders.move(first.client_id, OrderState.SENT)
+    orders.gone(first.client_id, late=True, now=2_500)
+    assert not orders.awaited(0, Role.ENTRY, 100), "the next has the same id: the exchange takes one of the two"
+    again = orders.new(0, Role.ENTRY, 1, 100, 1, 3_000)
+    orders.drop(again.client_id)
+    other = Orders("BTCUSDT")
+    other.load(orders.dump())
+    assert other.awaited(0, Role.ENTRY, 100) == first.client_id
+    assert not other.awaited(0, Role.ENTRY, 101) and not other.awaited(1, Role.ENTRY, 100)
+    assert not other.await_no_more(2_500 + LATE_MS - 1) and other.await_no_more(2_500 + LATE_MS)
+    assert not other.awaited(0, Role.ENTRY, 100)
 
 
 def test_the_next_life_is_told_every_trade_since_the_last_that_none_is_missing_before() -> None:
@@ -113,6 +129,6 @@ def test_an_order_that_was_lost_and_rests_after_all_gives_its_id_to_no_other() -
     orders = Orders("BTCUSDT")
     first = orders.new(0, Role.ENTRY, 1, 100, 1, 0)
     orders.move(first.client_id, OrderState.SENT)
-    orders.gone(first.client_id, late=True)
+    orders.gone(first.client_id, late=True, now=2_500)
     orders.arrived(first.client_id)
     assert orders.new(0, Role.ENTRY, 1, 100, 1, 3_000).client_id != first.client_id

@@ -8,8 +8,24 @@ import pytest
 from rig import Rig, calm, config_of, hold, steady
 
 from hedgegridd.heart.effects import AskReport, Cancel, Place
+from hedgegridd.heart.orders import LATE_MS
 from hedgegridd.live.memory import newest
-from hedgegridd.model import Accepted, DiskFailed, Durable, Fill, Held, Order, OrderState, Rejected, Report, Role, Stopping, Timer, Trouble
+from hedgegridd.model import (
+    Accepted,
+    Cancelled,
+    DiskFailed,
+    Durable,
+    Fill,
+    Held,
+    Order,
+    OrderState,
+    Rejected,
+    Report,
+    Role,
+    Stopping,
+    Timer,
+    Trouble,
+)
 
 WIDE = {"equity_usdt": 10_000.0, "max_exposure_pct": 400.0, "max_position_pct": 400.0}
 BLIND = {"funding": {"enabled": False}, "stale_data": {"enabled": False}}
@@ -110,6 +126,17 @@ def test_an_order_just_accepted_is_not_gone_for_a_report_that_was_begun_before()
     assert order.client_id in rig.desk().orders.open
 
 
+def lost(rig: Rig) -> Order:
+    """An opener that was lost on its way, whose rung has another under its id now."""
+    order, orders = rig.resting(Role.ENTRY)[0], rig.desk().orders
+    orders.open[order.client_id] = order._replace(state=OrderState.UNKNOWN, order_id="")
+    orders.gone(order.client_id, late=True, now=rig.engine.now)
+    rig.engine.moved(rig.desk())
+    rig.take_one(Timer(rig.engine.now, rig.engine.wall))
+    assert orders.open[order.client_id].state == OrderState.PENDING
+    return order
+
+
 def deaf(rig: Rig) -> None:
     rig.take_one(Trouble(rig.engine.now, "deaf", "the account cannot be read"))
     rig.take_one(Durable(rig.engine.now, rig.engine.sync_mark))
@@ -127,16 +154,28 @@ def flattened(rig: Rig) -> None:
 def test_a_rung_keeps_the_id_of_an_order_that_may_still_arrive_though_the_next_never_left(withdraw: Callable[[Rig], None]) -> None:
     """Else both would rest: the one that came late, and another under an id of its own."""
     rig = live()
-    late, orders = rig.resting(Role.ENTRY)[0], rig.desk().orders
-    orders.open[late.client_id] = late._replace(state=OrderState.UNKNOWN, order_id="")
-    orders.gone(late.client_id, late=True)
     rig.slow_disk = True
-    rig.engine.moved(rig.desk())
-    rig.timer(1.0)
-    assert orders.open[late.client_id].state == OrderState.PENDING
+    late, orders = lost(rig), rig.desk().orders
     withdraw(rig)
     assert late.client_id not in orders.open
     assert orders.new(late.leg, late.role, late.side, late.price, late.qty, rig.engine.now).client_id == late.client_id
+
+
+def test_a_rung_is_closed_while_an_order_that_was_lost_may_still_arrive_and_the_next_under_its_id_is_over() -> None:
+    """The countdown took the next: the exchange would take the one that comes late, and another under an id of its own as well."""
+    rig = live()
+    late = lost(rig)
+    rung = late.leg, late.role, late.price
+    rig.take_one(Durable(rig.engine.now, rig.engine.sync_mark))
+    rig.take_one(Accepted(late.client_id, "7", rig.engine.now))
+    rig.take_one(Cancelled(late.client_id, rig.engine.now, "countdown"))
+    assert rung not in {(order.leg, order.role, order.price) for order in rig.desk().orders.open.values()}
+    assert [why for *row, _, why in rig.desk().withheld if tuple(row) == rung] == [
+        f"rung {late.price}: order {late.client_id} was lost on its way and may still arrive"
+    ]
+    rig.take_one(Timer(rig.engine.now + LATE_MS, rig.engine.wall + LATE_MS))
+    (order,) = [one for one in rig.desk().orders.open.values() if (one.leg, one.role, one.price) == rung]
+    assert order.client_id != late.client_id
 
 
 def test_a_life_that_never_booked_income_asks_for_it_from_its_start() -> None:

@@ -26,6 +26,7 @@ KEPT = {
     3693: "the first fill of a symbol came while the process was dead, and was never told",
     3739: "a rung twice: a lost order had rested after all, and its id was given once more",
     500_058: "a rung twice: the next under a lost order's id was withdrawn before it left, and the id was forgotten",
+    518_767: "a rung twice: a lost order came late, when the next under its id was over and a third had an id of its own",
     2143: "income during a death was never told where none had been booked before",
     50: "an order just accepted was called gone by a report begun before",
 }
