@@ -9,6 +9,7 @@ At the start only the newest segments are read, however long the journal is; `ve
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -240,9 +241,19 @@ class Journal:
         stream.hash, self.seq, self._last_time = digest, seq, time
         return seq
 
+    def check_place(self) -> None:
+        """OSError where the folder is no longer the one that was opened: what is written would be found by nobody. One stat."""
+        try:
+            there = (self.folder / "lock").stat().st_ino
+        except FileNotFoundError:
+            there = 0
+        if there != os.fstat(self._lock).st_ino:
+            raise OSError(errno.ENOENT, "the state directory was deleted or moved away under the running daemon", str(self.folder))
+
     def sync(self) -> int:
         """Bring both streams to the disk; answers the number up to which every record is there. OSError: try again."""
         with self._disk:
+            self.check_place()
             seq = self.seq
             for stream in (self._inputs, self._acts):
                 stream.sync()

@@ -1,14 +1,18 @@
 """`hedgegridd flatten`: the way out that needs no daemon. One law: the kill switch first, then whoever can close does.
 
-A daemon that answers is told, and watched until flat. One that holds the journal and does not answer is killed: it could neither
-close nor be sure not to trade, and its restart finds the kill switch engaged. With none, the account is taken up here, from the
-same journal and by the same heart, and flattened.
+A daemon that answers is told, and watched until flat. One that holds the journal or the account and does not answer is killed: it could
+neither close nor be sure not to trade, and its restart finds the kill switch engaged. With none, the account is taken up here, from the
+same journal and by the same heart, and flattened. Only one acts at any time: whoever closes here holds both the journal and the account,
+and nobody gets either while the process that had it lives, stopped or not. A daemon that trades the account from another state directory
+is stopped by that directory's own kill switch file, and it is its journal that is taken up.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import os
+import select
 import signal
 import time
 from collections.abc import Callable, Mapping
@@ -21,14 +25,16 @@ from hedgegridd.control.client import Client, Unreachable
 from hedgegridd.control.protocol import Fault
 from hedgegridd.errors import AlreadyRunning
 from hedgegridd.heart.desk import LEGS
+from hedgegridd.live import lease
 from hedgegridd.live.latch import Latch
 from hedgegridd.model import Mode
 from hedgegridd.plugins import Registry
+from hedgegridd.savefile import load
 from hedgegridd.schema import Config
 
 PATIENCE_SECONDS = 2.0
 NOT_FLAT = 4
-REASON = "hedgegridd flatten"
+REASON, SOURCE = "hedgegridd flatten", "break-glass"
 Say = Callable[[str], Any]
 
 
@@ -41,6 +47,13 @@ def flatten(config: Config, registry: Registry, leg: str, state_dir: str, socket
     answered = _by_daemon(path, leg, config.flatten.deadline_seconds, say)
     if answered is not None:
         return answered
+    held = lease.holder_of(config) if Mode(config.mode) == Mode.LIVE else None
+    if held is not None and held.state is not None and held.state.resolve() != state.resolve():
+        state = held.state
+        say(f"process {held.pid} trades this account from {state}: its kill switch is engaged too, and its journal is the one that counts")
+        _engage(state, level, say)
+        if leg == "both" and _by_its_file(state / "killswitch.json", config.flatten.deadline_seconds, say):
+            return 0
     try:
         return _by_ourselves(config, registry, leg, state, env, say)
     except AlreadyRunning:
@@ -56,7 +69,7 @@ def _engage(state: Path, level: str, say: Say) -> None:
         state.mkdir(mode=0o750, parents=True, exist_ok=True)
         latch = Latch(state / "killswitch.json")
         if not latch.read().active:
-            content = {"active": True, "level": level, "phase": "requested", "reason": REASON, "source": "break-glass"}
+            content = {"active": True, "level": level, "phase": "requested", "reason": REASON, "source": SOURCE}
             latch.write({**content, "actor": f"uid={os.getuid()}", "since": time.time_ns() // 1_000_000})
     except OSError as error:
         say(f"the kill switch could NOT be written, closing all the same: {error}")
@@ -99,6 +112,30 @@ def _watch(client: Client, leg: str, deadline: float, say: Say) -> int:
     return NOT_FLAT
 
 
+def _by_its_file(file: Path, deadline: float, say: Say) -> bool:
+    """A daemon whose socket is not known obeys its kill switch file, and writes there what it has done. False = it does not, or not in
+    time.
+    """
+    begun = time.monotonic()
+    while (since := time.monotonic() - begun) < deadline:
+        content = _content(file)
+        if content.get("phase") == "flat":
+            say(f"flat after {since:.1f} s, closed by that daemon")
+            return True
+        if since > PATIENCE_SECONDS and content.get("source") == SOURCE:
+            break  # what we wrote is still there: nobody has read it
+        time.sleep(0.05)
+    say("that daemon does not close in time")
+    return False
+
+
+def _content(file: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(load(file)))
+    except (OSError, ValueError):
+        return {}
+
+
 # --- no daemon, or a hung one -----------------------------------------------------------------------------------------------
 
 
@@ -106,11 +143,7 @@ def _by_ourselves(config: Config, registry: Registry, leg: str, state: Path, env
     try:
         return asyncio.run(_close(config, registry, leg, state, env, say))
     except AlreadyRunning as held:
-        holder = _holder(state)
-        if holder is None:
-            raise
-        say(f"process {holder} holds the journal and does not answer: killing it ({held})")
-        os.kill(holder, signal.SIGKILL)
+        _end(config, state, held, say)
     end = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < end:
         with suppress(AlreadyRunning):  # its last thread lets the journal go
@@ -119,7 +152,30 @@ def _by_ourselves(config: Config, registry: Registry, leg: str, state: Path, env
     return asyncio.run(_close(config, registry, leg, state, env, say))
 
 
-def _holder(state: Path) -> int | None:
+def _end(config: Config, state: Path, held: AlreadyRunning, say: Say) -> None:
+    """Kill whoever holds this journal, or this account, and wait until it is gone. `held` is raised where that is nobody we may kill."""
+    found = lease.holder_of(config) if Mode(config.mode) == Mode.LIVE else None
+    for pid in {noted for noted in (_noted(state), found.pid if found else None) if noted}:
+        mine = found is not None and found.pid == pid and found.uid in (0, os.geteuid(), state.stat().st_uid)
+        try:
+            handle = os.pidfd_open(pid)
+        except OSError:
+            continue  # it has ended meanwhile
+        try:
+            there = lease.state_of(pid)  # asked after the handle was opened: a number that was given to another process holds nothing
+            if not mine and (there is None or there.resolve() != state.resolve()):
+                continue
+            say(f"process {pid} holds the account and does not answer: killing it ({held})")
+            signal.pidfd_send_signal(handle, signal.SIGKILL)
+            select.select([handle], [], [], PATIENCE_SECONDS)
+        except PermissionError as error:
+            raise AlreadyRunning(f"{held}; process {pid} may not be killed by uid {os.geteuid()}: run this as root") from error
+        finally:
+            os.close(handle)
+
+
+def _noted(state: Path) -> int | None:
+    """The process that has the journal, by its own note."""
     try:
         return int((state / "journal" / "lock").read_text())
     except (OSError, ValueError):

@@ -388,6 +388,10 @@ class Daemon:
             now = clock.monotonic()
             self.lags.append((now - before - TICK_SECONDS) * 1000)
             self.look_at_latch()
+            try:
+                self.disk.journal.check_place()
+            except OSError as error:
+                self._disk_failed(str(error))
             await self._look_after_socket()
             if now - last_timer >= TIMER_SECONDS or (self.feed.pushed and self.engine.hasty):
                 last_timer = now
@@ -506,7 +510,7 @@ class Daemon:
     def _notify(self, effect: Notify) -> None:
         alert = effect.alert
         self.recent_alerts.append({"time": iso(alert.time), "severity": alert.severity.value, "rule": alert.rule, "title": alert.title})
-        self._spool.submit(self.alerts.put, alert)  # it fsyncs: never on the trading path
+        self._loop.run_in_executor(self._spool, self.alerts.put, alert)  # it may block: never on the trading path
 
     def _reply(self, effect: Reply) -> None:
         future = self._tickets.pop(effect.ticket, None)

@@ -90,7 +90,7 @@ class Disk:
 
     def engage(self, content: dict[str, Any]) -> None:
         """Write the kill switch file, after whatever is being written now."""
-        self._thread.submit(self.latch.write, content)
+        self._loop.run_in_executor(self._thread, self.latch.write, content)
 
     async def close(self) -> None:
         """The last words, as far as the disk takes them."""

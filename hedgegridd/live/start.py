@@ -276,9 +276,12 @@ class NoHosts:
 @asynccontextmanager
 async def offline(config: Config, registry: Registry, state: Path, env: Mapping[str, str]) -> AsyncIterator[tuple[Daemon, Started]]:
     """The same heart and shell on the journal's account, with no feed, no socket and no foreign plugin: for break-glass."""
+    live = Mode(config.mode) == Mode.LIVE
     journal, recovered = open_journal(config, state)
-    alerts = open_alerts(config, registry, state)
+    alerts = held = None
     try:
+        held = lease.of(config) if live else None  # whoever trades it from another state directory must not do so meanwhile
+        alerts = open_alerts(config, registry, state)
         config = await as_told(as_kept(config, recovered.checkpoint), registry)
         config = replace(config, exchange_countdown=replace(config.exchange_countdown, enabled=False))  # nobody would beat it afterwards
         feed = NoFeed(recovered.checkpoint["feed"] if recovered.checkpoint else {})
@@ -290,8 +293,11 @@ async def offline(config: Config, registry: Registry, state: Path, env: Mapping[
                         lambda: checkpoint_of(config, engine, feed), float("inf"))  # fmt: skip
         yield daemon, started(config, latch, recovered, engine, env)
     finally:
-        alerts.close()
+        if alerts is not None:
+            alerts.close()
         journal.close()
+        if held is not None:
+            held.close()
 
 
 def open_alerts(config: Config, registry: Registry, state: Path) -> Alerts:
