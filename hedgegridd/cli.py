@@ -163,6 +163,8 @@ def replay(state_dir: Path, frm: int | None, to: int | None, as_json: bool) -> N
         click.echo(f"{done.inputs:,} inputs replayed, {done.acts:,} acts compared, hash {done.decisions_hash or '-'}")
         for row in done.mismatches:
             click.secho(f"  record {row.seq} ({row.kind}): journal {row.recorded}, replay {row.replayed}", fg="red")
+        if done.lost:
+            click.secho(f"  {done.lost} records never reached the disk: what followed in their life is not judged", fg="yellow")
         if done.pruned:
             click.secho(f"  inputs of records {done.pruned[0]} to {done.pruned[1]} were pruned", fg="yellow")
         elif not done.mismatches:

@@ -1,7 +1,8 @@
 """Replay: feed a journal's inputs through a heart again and compare every act. One law: any difference is a failure.
 
 A checkpoint begins a heart; each input after it must make the same acts, in the same order, with the same figures. Where the
-journal itself has a later checkpoint, the replayed heart's state must equal it (a restart or reload begins anew there).
+journal itself has a later checkpoint, the replayed heart's state must equal it (a restart or reload begins anew there). What a power cut
+took, as the start after it told, can be compared with nothing: from the first record lost to that start it is counted instead.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ class Replayed(NamedTuple):
     decisions_hash: str
     mismatches: list[Mismatch]
     pruned: tuple[int, int] | None
+    lost: int = 0  #: records that never reached the disk; what followed in their life is not judged
 
 
 MOST_SHOWN = 20
@@ -49,9 +51,7 @@ def replay(folder: Path, registry: Registry, frm: int | None = None, to: int | N
     run = _Run(registry)
     for record in records.replayable(folder, frm, to):
         run.take(record)
-        if len(run.mismatches) >= MOST_SHOWN:
-            break
-    return Replayed(run.inputs, run.acts, run.engine.hash if run.engine else "", run.mismatches, _missing(folder, frm))
+    return Replayed(run.inputs, run.acts, run.engine.hash if run.engine else "", run.mismatches, _missing(folder, frm), run.lost)
 
 
 def _missing(folder: Path, frm: int | None) -> tuple[int, int] | None:
@@ -67,7 +67,7 @@ class _Run:
         self.registry = registry
         self.engine: Engine | None = None
         self.expected: Iterator[Write] = iter(())
-        self.inputs = self.acts = 0
+        self.inputs = self.acts = self.lost = 0
         self.mismatches: list[Mismatch] = []
 
     def take(self, record: Record) -> None:
@@ -76,7 +76,9 @@ class _Run:
             self._begin(record.data["state"])
         elif record.kind == INPUT:
             self._input(record)
-        elif record.kind != RECOVERED:
+        elif record.kind == RECOVERED:
+            self._recovered(record.data["lost"])
+        else:
             self._act(record)
 
     def _begin(self, state: dict[str, Any] | None) -> None:
@@ -95,19 +97,30 @@ class _Run:
         self.inputs += 1
         self.expected = iter([effect for effect in self.engine.handle(record.data) if isinstance(effect, Write)])
 
+    def _recovered(self, lost: list[list[int]]) -> None:
+        """A start says what never reached the disk: the heart that lived through it did not know, the one replayed did not see it."""
+        if lost:
+            self.lost += sum(last - first + 1 for first, last in lost)
+            self.mismatches = [one for one in self.mismatches if one.seq < lost[0][0]]
+            self.expected = iter(())
+
+    def _differs(self, mismatch: Mismatch) -> None:
+        if len(self.mismatches) < MOST_SHOWN:
+            self.mismatches.append(mismatch)
+
     def _act(self, record: Record) -> None:
         if self.engine is None:
             return
         self.acts += 1
         made = next(self.expected, None)
         if made is None or made.kind != record.kind or _json(made.data) != _json(record.data):
-            self.mismatches.append(Mismatch(record.seq, record.kind, record.data, made and {"kind": made.kind, **made.data}))
+            self._differs(Mismatch(record.seq, record.kind, record.data, made and {"kind": made.kind, **made.data}))
 
     def _close(self, seq: int) -> None:
         """Acts the replay made and the journal does not have. The last input's are not judged: a crash may have cut them."""
         left = next(self.expected, None)
         if left is not None:
-            self.mismatches.append(Mismatch(seq, left.kind, None, left.data))
+            self._differs(Mismatch(seq, left.kind, None, left.data))
 
 
 def _json(data: Any) -> str:
