@@ -218,5 +218,21 @@ def plugins(context: click.Context, config_path: Path, as_json: bool) -> None:
         )
 
 
+@plugins.command("try")
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--config", "config_path", type=click.Path(path_type=Path), help="Settings and strategy.  [default: the journal's own]")
+@click.option("--state-dir", type=click.Path(path_type=Path, exists=True), help="Over the journal of this state directory.")
+@click.option("--data", type=click.Path(path_type=Path, exists=True), multiple=True, help="Over this recording; again for more.")
+@click.option("--name", default="", help="Only this breaker of the file.")
+@click.option("--within", type=click.FloatRange(min=0.1), metavar="SECONDS", help="In haste: the newest part, at the lowest priority.")
+@click.option("--json", "as_json", is_flag=True, help="JSON for scripts.")
+@taught
+def plugins_try(file: Path, config_path: Path | None, as_json: bool, **options: Any) -> None:
+    """Would this breaker have tripped, on what, and what would that have cost or saved? Arms nothing. 0 fine, 1 the file fails."""
+    from hedgegridd.trial import command
+
+    sys.exit(command.run(file, config_path, as_json=as_json, **options))
+
+
 if __name__ == "__main__":
     main()

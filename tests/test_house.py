@@ -26,6 +26,7 @@ FLOORS: tuple[tuple[int, str, str], ...] = (
     (6, "live", "live.reload"),
     (6, "live", "live.breakglass"),
     (6, "live", "live.plugintable"),
+    (6, "trial", "trial.*"),
     (6, "research", "research.optimize"),
     (6, "research", "research.walkforward"),
     (6, "research", "research.report"),
@@ -65,7 +66,7 @@ FLOORS: tuple[tuple[int, str, str], ...] = (
     (0, "words", "times"),
 )
 #: Packages without code of their own, and the lazy front of the house.
-HOLLOW = {"", "control", "feed", "heart", "kernel", "live", "research"}
+HOLLOW = {"", "control", "feed", "heart", "kernel", "live", "research", "trial"}
 #: What a plugin file may import of us.
 FOR_PLUGINS = ("", "model", "views", "errors", "hookspecs", "kernel.*")
 

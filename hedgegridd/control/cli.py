@@ -312,13 +312,33 @@ def _activate_offline(call: Call, why: str, code: int) -> int:
     return code
 
 
+def _arm(call: Call) -> int:
+    """What the breaker would have done comes first; that it cannot be had keeps nobody from arming."""
+    found: dict[str, Any] | None = None
+    if "no-preview" not in call.params:
+        verb = VERBS["breakers.preview"]
+        try:
+            found = call.client.call(verb.name, {"name": call.params["name"]}, verb.patience)
+        except (Fault, Unreachable) as err:
+            found = {"failed": str(err)}
+        if not call.json:
+            from hedgegridd.control import text
+
+            _say(text.render(verb.name, found, _ink()), DONE, flush=True)
+    result = call.ask()
+    _show(call, {**result, "preview": found} if call.json else result)
+    return DONE if _good(result) else FAILED
+
+
 def _watch(call: Call) -> int:
     from hedgegridd.control import watch
 
     return watch.run(call.client, _ink())
 
 
-_OWN_WAY: dict[str, Callable[[Call], int]] = {"status": _status, "activate": _activate, "flatten": _flatten, "watch": _watch}
+_OWN_WAY: dict[str, Callable[[Call], int]] = {
+    "status": _status, "activate": _activate, "flatten": _flatten, "breakers.arm": _arm, "watch": _watch,
+}  # fmt: skip
 
 
 # --- what is printed --------------------------------------------------------------------------------------------------------

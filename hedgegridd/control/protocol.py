@@ -95,7 +95,15 @@ VERBS: dict[str, Verb] = {
             patience=300.0,
         ),
         Verb("breakers", READ, "every breaker, its state and how near it is"),
-        Verb("breakers.arm", WRITE, "arm a breaker", _BREAKER, _REASON),
+        Verb(
+            "breakers.arm",
+            WRITE,
+            "show the preview of a breaker, then arm it",
+            _BREAKER,
+            _REASON,
+            Param("no-preview", "flag", "arm it at once", local=True),
+        ),
+        Verb("breakers.preview", READ, "what a breaker says now, and would have done lately", _BREAKER, patience=15.0),
         Verb("breakers.disarm", WRITE, "disarm a breaker; survives restarts", _BREAKER, _REASON),
         Verb(
             "breakers.reset",

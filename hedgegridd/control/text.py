@@ -285,6 +285,25 @@ def _breakers(result: dict[str, Any], ink: Ink) -> list[str]:
     return breaker_lines(result.get("breakers", ()), ink) or ["no breakers"]
 
 
+def _preview(result: dict[str, Any], ink: Ink) -> list[str]:
+    """What a breaker says now, and would have done lately."""
+    if result.get("failed"):
+        return [ink(f"no preview: {clean(result['failed'])}", "yellow")]
+    says, lately = result.get("now", {}), result.get("lately", {})
+    colour = "yellow" if lately.get("trips") or not lately.get("ok") else "green"
+    lines = [
+        f"now     {clean(says.get('state', UNKNOWN))}, {measure(says.get('value'))} of {measure(says.get('threshold'))} "
+        f"{clean(says.get('unit') or '')} {clean(says.get('reason') or '')}".rstrip(),
+        f"lately  {ink(clean(lately.get('verdict', UNKNOWN)), colour)}",
+    ]
+    effect = lately.get("effect") or {}
+    if lately.get("trips"):
+        about = "an estimate: " if effect.get("kind") == "estimate" else ""
+        lines.append(f"effect  {about}{money(effect.get('saved_usdt'))} USDT saved (negative: it would have cost)")
+        lines.append(f"        {clean(effect.get('basis', ''))}")
+    return lines
+
+
 def _ping(result: dict[str, Any], ink: Ink) -> list[str]:
     return [" ".join(["pong", *(f"{clean(key)} {clean(value)}" for key, value in result.items() if key != "schema")])]
 
@@ -308,6 +327,7 @@ def offline(doc: dict[str, Any], ink: Ink = PLAIN) -> list[str]:
 _SCREENS: dict[str, Callable[[dict[str, Any], Ink], list[str]]] = {
     "status": status,
     "breakers": _breakers,
+    "breakers.preview": _preview,
     "ping": _ping,
     "metrics": _metrics,
 }

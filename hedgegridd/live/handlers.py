@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hedgegridd import __version__, journal
@@ -16,7 +17,9 @@ from hedgegridd.heart.breakers import Guard, judge
 from hedgegridd.heart.desk import LEGS, Desk, rows
 from hedgegridd.heart.verbs import VERBS
 from hedgegridd.live import status
+from hedgegridd.live.preview import preview
 from hedgegridd.model import Leg, Order, Role, Side
+from hedgegridd.plugins import shipped
 from hedgegridd.times import iso, ms
 from hedgegridd.views import InstrumentView, LegView, Snapshot
 
@@ -41,7 +44,7 @@ class Handlers:
         self, daemon: Daemon, config_rows: Callable[[], list[dict[str, Any]]], reload: Callable[[str], Awaitable[dict[str, Any]]]
     ) -> None:
         self.daemon, self.config_rows, self.reload = daemon, config_rows, reload
-        self._reading = asyncio.Lock()
+        self._reading, self._trying = asyncio.Lock(), asyncio.Lock()
 
     async def handle(self, verb: str, params: Params, actor: str) -> dict[str, Any]:
         """One request of a peer whose right was checked. Raises Refused."""
@@ -154,6 +157,16 @@ class Handlers:
         async with self._reading:
             return await asyncio.get_running_loop().run_in_executor(None, work, *what)
 
+    async def preview(self, params: Params, _: str) -> dict[str, Any]:
+        """What a breaker says now, and what it would have done lately: one at a time, in a process of its own."""
+        guard = self.daemon.engine.panel.candidates.get(params["name"]) or _guard(self.daemon, params)
+        if self._trying.locked():
+            raise Refused("another preview is being made; ask again in some seconds")
+        says = {**guard.row(), "since": iso(guard.since)}
+        async with self._trying:  # a shipped file has no path here
+            found = await preview(shipped("plugins") / Path(guard.file), guard.name, self.daemon.disk.journal.folder.parent)
+        return {"schema": SCHEMA, "now": says, "lately": found}
+
     async def alert_test(self, _: Params, __: str) -> dict[str, Any]:
         outcome = await asyncio.get_running_loop().run_in_executor(None, self.daemon.alerts.test)
         return {"schema": SCHEMA, "channels": outcome}
@@ -247,6 +260,7 @@ READS: dict[str, Callable[[Handlers, Params], dict[str, Any]]] = {
 SHELL: dict[str, Callable[[Handlers, Params, str], Awaitable[dict[str, Any]]]] = {
     "journal.tail": Handlers.tail,
     "journal.verify": Handlers.verify,
+    "breakers.preview": Handlers.preview,
     "alert.test": Handlers.alert_test,
     "reload": Handlers.reload_config,
 }

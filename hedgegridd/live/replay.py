@@ -7,7 +7,7 @@ took, as the start after it told, can be compared with nothing: from the first r
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -44,13 +44,18 @@ class Replayed(NamedTuple):
 MOST_SHOWN = 20
 
 
-def replay(folder: Path, registry: Registry, frm: int | None = None, to: int | None = None) -> Replayed:
+Watch = Callable[[int, Engine], bool]  #: told each input's number and the heart after it; False ends the replay
+
+
+def replay(folder: Path, registry: Registry, frm: int | None = None, to: int | None = None, watch: Watch | None = None) -> Replayed:
     """Replay the journal in `folder`, the state directory's. JournalDamaged where a hash fails, StateError where there is none."""
     if not folder.is_dir():
         raise StateError(f"{folder}: there is no journal; --state-dir is the folder that holds `journal`")
     run = _Run(registry)
     for record in records.replayable(folder, frm, to):
         run.take(record)
+        if watch is not None and run.engine is not None and record.kind == INPUT and not watch(record.seq, run.engine):
+            break
     return Replayed(run.inputs, run.acts, run.engine.hash if run.engine else "", run.mismatches, _missing(folder, frm), run.lost)
 
 

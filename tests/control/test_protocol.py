@@ -21,7 +21,8 @@ def frame(**changes: Any) -> bytes:
 
 
 def test_every_verb_of_the_interface_is_a_row() -> None:
-    words = """status activate deactivate flatten breakers breakers.arm breakers.disarm breakers.reset breakers.explain throttle pause
+    words = """status activate deactivate flatten breakers breakers.arm breakers.preview breakers.disarm breakers.reset
+        breakers.explain throttle pause
         resume orders positions fills ladders pnl plugins alerts metrics config why confirm advance journal.verify journal.tail alert.test
         reload
         ping watch"""
@@ -29,7 +30,8 @@ def test_every_verb_of_the_interface_is_a_row() -> None:
 
 
 def test_what_changes_anything_needs_the_right_to_write() -> None:
-    reads = """status breakers breakers.explain orders positions fills ladders pnl plugins alerts metrics config why journal.verify
+    reads = """status breakers breakers.explain breakers.preview orders positions fills ladders pnl plugins alerts metrics config why
+        journal.verify
         journal.tail ping"""
     assert {name for name, verb in VERBS.items() if verb.right == protocol.READ} == set(reads.split())
 
