@@ -136,15 +136,18 @@ def test_a_person_reads_it(session: DaemonProcess, tmp_path: Path) -> None:
 # --- what it would have cost or saved, against sessions in which it was in force ------------------------------------------------
 
 
+DEAR = 0.003  # USDT an hour: what the long leg pays when it holds some 240 USDT
+
+
 @pytest.mark.parametrize("level", ["flatten", "halt", "pause"])
 def test_the_money_is_what_a_session_with_it_in_force_ends_with(session: DaemonProcess, tmp_path: Path, level: str) -> None:
     """To the last digit: the same heart, the same fills, the same moment."""
-    table = {"breaker": {"drawdown": {"max_drawdown_pct": 0.06, "on_trip": level, "cooldown_seconds": 3600.0}}}
+    table = {"breaker": {"funding": {"max_funding_cost_1h_usdt": DEAR, "on_trip": level, "cooldown_seconds": 3600.0}}}
     real = played(tmp_path / "real", **table)
     config = tmp_path / "tight.toml"
     config.write_text(real.config_path.read_text())
     config.chmod(0o600)
-    found = over_journal(session, ROOT / "plugins" / "breaker_drawdown.py", "--config", str(config))
+    found = over_journal(session, ROOT / "plugins" / "breaker_funding.py", "--config", str(config))
     was = over_journal(real, ROOT / "plugins" / "breaker_session_loss.py")
     assert found["trips"] >= 1 and found["told"][0]["level"] == level
     assert found["effect"]["equity_end_usdt"] == was["equity_end_usdt"]
@@ -153,9 +156,9 @@ def test_the_money_is_what_a_session_with_it_in_force_ends_with(session: DaemonP
 
 
 def test_what_was_in_force_itself_is_taken_out_to_compare(session: DaemonProcess, tmp_path: Path) -> None:
-    table = {"breaker": {"drawdown": {"max_drawdown_pct": 0.06}}}
+    table = {"breaker": {"funding": {"max_funding_cost_1h_usdt": DEAR}}}
     real = played(tmp_path / "real", **table)
-    found, as_was = over_journal(real, ROOT / "plugins" / "breaker_drawdown.py"), over_journal(session, height(tmp_path, 60_000.0))
+    found, as_was = over_journal(real, ROOT / "plugins" / "breaker_funding.py"), over_journal(session, height(tmp_path, 60_000.0))
     assert found["effect"]["equity_end_usdt"] == found["equity_end_usdt"]
     assert found["effect"]["saved_usdt"] == pytest.approx(found["equity_end_usdt"] - as_was["equity_end_usdt"], abs=1e-6)
     assert any("was there in this session" in note for note in found["notes"])
@@ -252,7 +255,7 @@ def test_arming_without_a_preview_is_as_it_was(home: Home) -> None:
     daemon = house(home, HEIGHT.format(limit=90_000.0), "height")
     begun = time.monotonic()
     done = armed(daemon, "height", "--json", "--no-preview")
-    assert done.returncode == 0 and "preview" not in json.loads(done.stdout)
+    assert done.returncode == 0 and json.loads(done.stdout)["preview"] is None
     assert time.monotonic() - begun < 5
     assert "lately" in armed(daemon, "height").stdout
     assert daemon.ctl("breakers", "preview", "nothing").returncode == 1
