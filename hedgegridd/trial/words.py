@@ -8,7 +8,7 @@ from typing import Any
 
 Ink = Callable[[str, str], str]  #: (text, colour) -> text
 
-MOST_SHOWN = 10
+MOST_SHOWN = 5
 
 
 def plain(text: str, _colour: str) -> str:
@@ -55,7 +55,8 @@ def verdict(found: dict[str, Any]) -> str:
         return f"fails whenever it is asked: {found['last_error']}"
     if found["trips"]:
         first = found["told"][0]
-        when = f"{moment(first['time'])} UTC at {first['level']}: {first['reason']}"
+        reached = "" if first["value"] is None else f" at {figure(first['value'])} of {figure(first['threshold'])} {first['unit']}".rstrip()
+        when = f"{moment(first['time'])} UTC{reached}, {first['level']}: {first['reason']}"
         return f"would have tripped {times(found['trips'])} {long}; the first {when}"
     if found["unknowns"] == found["asks"]:
         return f"knew nothing {long}: {found['last_unknown']}"

@@ -38,6 +38,38 @@ def kill_file(state: Path) -> dict[str, Any]:
     return found
 
 
+# --- arming ------------------------------------------------------------------------------------------------------------
+
+
+NOW = {"name": "spread", "state": "would_trip", "value": 42.0, "threshold": 30.0, "unit": "bps", "reason": "42 bps >= 30 bps"}
+LATELY = {"ok": True, "verdict": "would have tripped 2 times in 14 days", "trips": 2,
+          "effect": {"kind": "estimate", "saved_usdt": -3.5, "basis": "so and so"}}  # fmt: skip
+
+
+def test_arming_shows_the_preview_first_and_asks_nothing(at: Ctl, running: Any) -> None:
+    running.daemon.answers["breakers.preview"] = {"schema": 1, "now": NOW, "lately": LATELY}
+    running.daemon.answers["breakers.arm"] = {"schema": 1, "name": "spread", "state": "armed"}
+    done = at("breakers", "arm", "spread", "--reason", "r")
+    assert done.returncode == 0
+    preview, _, outcome = done.stdout.partition("name ")
+    for part in ("would_trip, 42 of 30 bps", "2 times in 14 days", "an estimate: -3.50 USDT"):
+        assert part in preview, done.stdout
+    assert "armed" in outcome
+    assert [name for name, _, _ in running.daemon.asked] == ["breakers.preview", "breakers.arm"]
+    found = json.loads(at("breakers", "arm", "spread", "--reason", "r", "--json").stdout)
+    assert (found["state"], found["preview"]["lately"]["trips"]) == ("armed", 2)
+
+
+def test_arming_goes_on_where_there_is_no_preview(at: Ctl, running: Any) -> None:
+    running.daemon.raises["breakers.preview"] = Refused("no preview within 8 s")
+    done = at("breakers", "arm", "spread", "--reason", "r")
+    assert done.returncode == 0 and "no preview within 8 s" in done.stdout
+    assert json.loads(at("breakers", "arm", "spread", "--reason", "r", "--json").stdout)["preview"] == {"failed": "no preview within 8 s"}
+    running.daemon.asked.clear()
+    assert at("breakers", "arm", "spread", "--reason", "r", "--no-preview").returncode == 0
+    assert [name for name, _, _ in running.daemon.asked] == ["breakers.arm"]
+
+
 # --- the command line ------------------------------------------------------------------------------------------------------
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from journeys.daemon_process import DaemonProcess, held_and_quiet, settings, wave
+from journeys.live_process import live
 from live.hostile import at_check, at_import
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -186,6 +187,39 @@ def test_a_session_killed_and_started_again_is_run_anew_from_end_to_end(home: Ho
     assert "comes to the session as it was" in found["effect"]["basis"]
 
 
+HELD = """
+from hedgegridd import Measure, hookimpl
+
+class Held:
+    name = "held"
+    on_trip = "{level}"
+    def measure(self, snapshot):
+        both = [min(one.long.notional_usdt, one.short.notional_usdt) for one in snapshot.instruments]
+        return Measure(max(both, default=0.0), 50.0, "USDT", "both legs are held")
+
+@hookimpl
+def register_breakers(register):
+    register(Held)
+"""
+
+
+def test_a_live_session_is_estimated_and_says_so(tmp_path: Path) -> None:
+    with live(tmp_path / "d") as daemon:
+        daemon.both_held()
+        assert daemon.stop() == 0
+        path = tmp_path / "breaker_held.py"
+        path.write_text(HELD.format(level="flatten"))
+        found = over_journal(daemon, path)
+        path.write_text(HELD.format(level="halt"))
+        halted = over_journal(daemon, path)
+    assert found["mode"] == "live" and found["trips"] >= 1 and found["effect"]["kind"] == "estimate"
+    assert "live session" in found["effect"]["basis"] and "taker fee" in found["effect"]["basis"]
+    first = found["told"][0]["inputs"]["instruments"][0]
+    assert -50 < found["effect"]["saved_usdt"] < 50 and found["effect"]["saved_usdt"] != 0
+    assert first["long"]["qty"] > 0 and first["short"]["qty"] > 0
+    assert halted["effect"]["kind"] == "estimate" and halted["effect"]["saved_usdt"] is None
+
+
 # --- files that misbehave ---------------------------------------------------------------------------------------------------
 
 
@@ -217,6 +251,23 @@ def test_what_cannot_be_begun_is_usage_or_state(session: DaemonProcess, tmp_path
         assert done.returncode == code, done.stderr
         assert "Traceback" not in done.stderr
     assert session.hedgegridd("plugins", "try", str(tmp_path / "none.py"), "--state-dir", str(session.state)).returncode == 2
+
+
+def test_in_haste_only_the_newest_part_is_asked_about(session: DaemonProcess, tmp_path: Path) -> None:
+    begun = time.monotonic()
+    found = over_journal(session, height(tmp_path), "--within", "4")
+    assert time.monotonic() - begun < 20
+    if found["asks"]:  # a machine that is busy enough gets nowhere in four seconds, and says so
+        assert found["asks"] < 2_500 and found["from"] > "2025-01-01T06"
+    else:
+        assert "no time" in found["verdict"]
+
+
+def test_what_the_feed_does_not_carry_is_said(session: DaemonProcess, tmp_path: Path) -> None:
+    path = tmp_path / "breaker_height.py"
+    path.write_text(HEIGHT.format(limit=1.0).replace('    on_trip = "flatten"', '    needs = ("quotes",)'))
+    found = over_journal(session, path)
+    assert (found["asks"], found["verdict"]) == (0, "never asked: the feed does not carry quotes")
 
 
 # --- before it is armed -----------------------------------------------------------------------------------------------------
