@@ -226,12 +226,16 @@ def plugins(context: click.Context, config_path: Path, as_json: bool) -> None:
 @click.option("--name", default="", help="Only this breaker of the file.")
 @click.option("--within", type=click.FloatRange(min=0.1), metavar="SECONDS", help="In haste: the newest part, at the lowest priority.")
 @click.option("--json", "as_json", is_flag=True, help="JSON for scripts.")
+@click.pass_context
 @taught
-def plugins_try(file: Path, config_path: Path | None, as_json: bool, **options: Any) -> None:
+def plugins_try(context: click.Context, file: Path, config_path: Path | None, as_json: bool, **options: Any) -> None:
     """Would this breaker have tripped, on what, and what would that have cost or saved? Arms nothing. 0 fine, 1 the file fails."""
     from hedgegridd.trial import command
 
-    sys.exit(command.run(file, config_path, as_json=as_json, **options))
+    above = context.parent
+    if above is not None and above.get_parameter_source("config_path") == click.core.ParameterSource.COMMANDLINE:
+        config_path = config_path or above.params["config_path"]  # it may stand before the word `try`
+    sys.exit(command.run(file, config_path, as_json=as_json or bool(above and above.params["as_json"]), **options))
 
 
 if __name__ == "__main__":

@@ -301,7 +301,7 @@ def _preview(result: dict[str, Any], ink: Ink) -> list[str]:
         about = "an estimate: " if effect.get("kind") == "estimate" else ""
         lines.append(f"effect  {about}{money(effect.get('saved_usdt'))} USDT saved (negative: it would have cost)")
         lines.append(f"        {clean(effect.get('basis', ''))}")
-    return lines
+    return lines + [f"note    {clean(note)}" for note in lately.get("notes", ())]
 
 
 def _ping(result: dict[str, Any], ink: Ink) -> list[str]:

@@ -39,7 +39,18 @@ KEPT = ("verdict", "from", "to", "whole", "asks", "unknowns", "errors", "ask_ms_
 
 async def preview(file: Path, name: str, state: Path, within: float = WITHIN_SECONDS) -> dict[str, Any]:
     """The newest part of the journal in `state` with the breaker looking on, in brief. Refused where that did not come about."""
-    words = ["plugins", "try", str(file), "--name", name, "--state-dir", str(state), "--within", f"{within:g}", "--json"]
+    words = [
+        "plugins",
+        "try",
+        str(file.absolute()),
+        "--name",
+        name,
+        "--state-dir",
+        str(state.absolute()),
+        "--within",
+        f"{within:g}",
+        "--json",
+    ]
     try:
         child = await asyncio.create_subprocess_exec(
             sys.executable, "-I", "-X", "utf8", "-c", BOOT, ROOT, *words, stdin=asyncio.subprocess.DEVNULL,
@@ -55,6 +66,7 @@ async def preview(file: Path, name: str, state: Path, within: float = WITHIN_SEC
         if child.returncode is None:
             with suppress(ProcessLookupError):  # it ended just now
                 os.killpg(child.pid, signal.SIGKILL)
+            await child.wait()
     return brief(said, complaint)
 
 

@@ -62,6 +62,18 @@ class Looker:
         return verdict.trip
 
 
+class Window(NamedTuple):
+    """The part of a journal that counts: record numbers. It is played from the checkpoint before it."""
+
+    folder: Path
+    frm: int | None = None
+    to: int | None = None
+
+    def counts(self, seq: int) -> bool:
+        """Is this record one of the part?"""
+        return self.frm is None or seq >= self.frm
+
+
 class Course(NamedTuple):
     """A pass of which only the account counts."""
 
@@ -77,7 +89,7 @@ class Pass(NamedTuple):
     course: Course
     lookers: list[Looker]
     engine: Engine | None
-    last: int = 0  #: number of the journal's last record taken in
+    part: Window | None = None  #: of the journal that was taken in
     replayed: Replayed | None = None
     failed: str = ""  #: why a breaker could be asked no longer
 
@@ -87,6 +99,12 @@ class Clock:
 
     def __init__(self, until: float | None, show: Callable[[int], None]) -> None:
         self.until, self.show, self.late = until, show, False
+        self._half = None if until is None else (clock.monotonic() + until) / 2
+
+    @property
+    def presses(self) -> bool:
+        """Is half of the time gone?"""
+        return self._half is not None and clock.monotonic() > self._half
 
     def goes_on(self, now: int) -> bool:
         """Is there time left?"""
@@ -151,46 +169,45 @@ def failure(lookers: list[Looker]) -> str:
 # --- on a journal -----------------------------------------------------------------------------------------------------------
 
 
-class Window(NamedTuple):
-    """The part of a journal that counts: record numbers. It is played from the checkpoint before it."""
-
-    folder: Path
-    frm: int | None = None
-    to: int | None = None
-
-    def wake(self, lookers: list[Looker], seq: int) -> bool:
-        """Does this record count? From the first that does on, whoever sits there is asked."""
-        counts = self.frm is None or seq >= self.frm
-        for one in lookers:
-            one.awake = counts
-        return counts
-
-
 def look_on(file: File, config: Config, registry: Registry, only: str, window: Window, time: Clock) -> Pass:
-    """The session as it was, every decision its own, with the file's breakers looking on."""
-    equity, last, engines = Equity(), 0, list[Engine]()
+    """The session as it was, every decision its own, with the file's breakers looking on.
+
+    Where half of the time is gone before the part that counts is reached, all that follows counts.
+    """
+    equity, first, last, engines = Equity(), 0 if window.frm is None else None, 0, list[Engine]()
     with seated(file, config, registry, only, acts=False) as lookers:
-        window.wake(lookers, 0)
+        wake(lookers, first is not None)
 
         def watch(seq: int, engine: Engine) -> bool:
-            nonlocal last
+            nonlocal first, last
             last = seq
             engines[:] = [engine]
-            if window.wake(lookers, seq):
+            if first is None and (window.counts(seq) or time.presses):
+                first = seq
+                wake(lookers, True)
+            if first is not None:
                 equity.take(engine)
             return not failure(lookers) and time.goes_on(engine.now)
 
         done = replay(window.folder, registry, window.frm, window.to, watch)
-        return Pass(equity.told(not time.late), lookers, engines[0] if engines else None, last, done, failure(lookers))
+        part = window._replace(frm=window.frm and first, to=last)
+        return Pass(equity.told(not time.late), lookers, engines[0] if engines else None, part, done, failure(lookers))
+
+
+def wake(lookers: list[Looker], awake: bool) -> None:
+    """From now on they are asked, or not."""
+    for one in lookers:
+        one.awake = awake
 
 
 def again(registry: Registry, window: Window, time: Clock, name: str, lookers: list[Looker]) -> Course:
     """The session once more with fills made anew and breaker `name` of its own out of force; who sits on the panel acts."""
     equity, placed = Equity(), set[int]()
-    window.wake(lookers, 0)
+    wake(lookers, window.counts(0))
 
     def watch(seq: int, engine: Engine) -> bool:
-        counts = window.wake(lookers, seq)
+        counts = window.counts(seq)
+        wake(lookers, counts)
         if id(engine) not in placed:  # a reload builds another
             placed.add(id(engine))
             levelled(engine, lookers)

@@ -9,14 +9,14 @@ from __future__ import annotations
 import os
 import sys
 import time as clock
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from hedgegridd.config import parse
 from hedgegridd.errors import PluginError, StateError
 from hedgegridd.journal import records
-from hedgegridd.journal.segments import CHECKPOINT, INPUTS, header, lines, segments
+from hedgegridd.journal.segments import INPUT, INPUTS, header, lines, segments
 from hedgegridd.journal.segments import parse as parse_record
 from hedgegridd.model import Level, Mode
 from hedgegridd.plugins import Registry
@@ -79,7 +79,7 @@ def _journals_own(wanted: Wanted) -> Config:
     return parse(state["config"])
 
 
-def _runs(wanted: Wanted, config: Config, file: File) -> Any:
+def _runs(wanted: Wanted, config: Config, file: File) -> Iterator[list[dict[str, Any]]]:
     if wanted.journal is not None:
         yield _journal(wanted, config, file, Window(wanted.journal, _recent(wanted)))
     for path in wanted.data:
@@ -119,8 +119,7 @@ def _journal(wanted: Wanted, config: Config, file: File, window: Window) -> list
     bar.close()
     if looked.engine is None:
         raise StateError(f"{window.folder}: this journal has no inputs to try anything on")
-    window = window._replace(to=looked.last)
-    return [_judged(wanted, config, file, window, one, looked, span) for one in looked.lookers]
+    return [_judged(wanted, config, file, looked.part or window, one, looked, span) for one in looked.lookers]
 
 
 def _judged(
@@ -154,14 +153,17 @@ def _unrepeatable(looked: Pass) -> str:
 
 
 def _span(window: Window) -> tuple[int, int] | None:
-    """From when to when the window goes, in the data's time."""
-    rows = [one for one in segments(window.folder, INPUTS) if window.frm is None or one.first >= window.frm]
-    states = [state for one in rows if (state := header(one)[1].state) is not None]
-    if not states:
+    """From when to when the window goes, in the data's time; None where it is empty."""
+    rows = segments(window.folder, INPUTS)
+    if not rows:
         return None
-    last = max((r.data.time for r in records.replayable(window.folder, rows[-1].first) if r.kind != CHECKPOINT and hasattr(r.data, "time")),
-               default=states[-1]["engine"]["now"])  # fmt: skip
-    return states[0]["engine"]["now"], last
+
+    def moments(frm: int | None) -> Iterator[int]:
+        return (one.data.time for one in records.replayable(window.folder, frm) if one.kind == INPUT and one.data.time)
+
+    first = next(moments(window.frm), 0)
+    last = max(moments(rows[-1].first), default=0)
+    return (first, last) if first < last else None
 
 
 # --- recorded data ----------------------------------------------------------------------------------------------------------
@@ -237,12 +239,12 @@ def _notes(one: Looker, looked: Pass, out_of_force: str) -> list[str]:
     notes = [f"never asked: {out_of_force}"] if out_of_force else []
     if engine is not None and not engine.kill.enabled:
         notes.append("never asked: kill_switch.enabled is false there")
+    if not looked.course.whole:
+        notes.append("there was no time for all of it" if one.seen.asks else "never asked: there was no time to play up to the newest part")
     if engine is not None and name in engine.panel.guards and looked.replayed is not None:
         notes.append(f"a breaker {name!r} was there in this session: what it did is in the session as it was")
     if looked.replayed is not None and looked.replayed.mismatches:
         notes.append("the journal does not replay the same on this version: from there on these are this version's decisions")
-    if not looked.course.whole:
-        notes.append("there was no time for all of it" if one.seen.asks else "never asked: there was no time to play up to the newest part")
     return notes
 
 

@@ -49,7 +49,7 @@ def verdict(found: dict[str, Any]) -> str:
     if found["failed"]:
         return f"cannot be asked: {found['failed']}"
     if not found["asks"]:
-        return "; ".join(found["notes"]) or "never asked"
+        return next(iter(found["notes"]), "never asked")
     long = f"in {span(found['seconds'])}"
     if found["errors"] == found["asks"]:
         return f"fails whenever it is asked: {found['last_error']}"
