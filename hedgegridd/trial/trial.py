@@ -241,7 +241,7 @@ def _notes(one: Looker, looked: Pass, out_of_force: str) -> list[str]:
         notes.append("never asked: kill_switch.enabled is false there")
     if not looked.course.whole:
         notes.append("there was no time for all of it" if one.seen.asks else "never asked: there was no time to play up to the newest part")
-    if engine is not None and name in engine.panel.guards and looked.replayed is not None:
+    if engine is not None and name in engine.panel.guards and looked.replayed is not None and one.seen.trips:
         notes.append(f"a breaker {name!r} was there in this session: what it did is in the session as it was")
     if looked.replayed is not None and looked.replayed.mismatches:
         notes.append("the journal does not replay the same on this version: from there on these are this version's decisions")
