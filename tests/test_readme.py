@@ -98,7 +98,9 @@ def test_there_is_no_command_of_an_unknown_program() -> None:
 
 @pytest.mark.parametrize("words", ours("hedgegridd"), ids=" ".join)
 def test_a_command_of_hedgegridd_is_one(words: list[str]) -> None:
-    command = main.commands[words[0]]
+    command: click.Command = main.commands[words[0]]
+    if isinstance(command, click.Group) and len(words) > 1 and words[1] in command.commands:
+        command = command.commands[words[1]]
     names = {option for param in command.params if isinstance(param, click.Option) for option in param.opts}
     assert {word for word in words if word.startswith("--")} <= names
 
