@@ -20,11 +20,12 @@ from hedgegridd.errors import Refused
 WITHIN_SECONDS = 5.0  #: what a person waits for gladly
 GRACE_SECONDS = 3.0  #: to start and to end
 ROOT = str(Path(__file__).resolve().parents[2])
-#: Gives way before it imports anything; finds this very package without an environment, and shadows nothing else by that.
+#: Gives way before it imports anything, as a trial in haste does; finds this very package without an environment, and shadows
+#: nothing else by that.
 BOOT = """
 import os, sys
 try:
-    os.nice(10)
+    os.setpriority(os.PRIO_PROCESS, 0, 5)
 except OSError:
     pass
 sys.path.insert(0, sys.argv.pop(1))
