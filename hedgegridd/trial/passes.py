@@ -1,7 +1,8 @@
 """The passes of a trial: a tried breaker sits on the heart's own panel, where it only looks on, or acts.
 
 One law: who looks on changes nothing. It says "fine" whatever it heard, so every decision of the pass is the one that was made
-without it. Passes are the replay, the rerun and the full engine that are there; nothing here decides or fills.
+without it. Passes are the replay, the rerun and the full engine that are there; nothing here decides or fills. A stranger's breaker
+is waited for here; in force, on a live market, its answer comes as an event of its own a moment later.
 """
 
 from __future__ import annotations
