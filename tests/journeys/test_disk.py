@@ -74,6 +74,7 @@ def house(request: pytest.FixtureRequest, home: Home, tmp_path: Path) -> Iterato
 
 
 def test_activate_flattens_all_the_same_and_says_not_durable(house: tuple[DaemonProcess, Disk]) -> None:
+    """The row "the disk is full or fails" of what dies and what still protects."""
     daemon, disk = house
     disk.fill()
     begun = time.monotonic()

@@ -55,6 +55,7 @@ def noted(daemon: LiveProcess) -> dict[str, float]:
 
 
 def test_a_healthy_daemon_is_given_the_work(daemon: LiveProcess) -> None:
+    """The row "the daemon is well, and a person runs `hedgegridd flatten`"."""
     before = noted(daemon)
     words = ["--config", str(daemon.config_path), "--state-dir", str(daemon.state), "--socket", str(daemon.socket), "--yes"]
     done = daemon.hedgegridd("flatten", *words, **daemon.env)
@@ -66,6 +67,7 @@ def test_a_healthy_daemon_is_given_the_work(daemon: LiveProcess) -> None:
 
 
 def test_a_stopped_daemon_is_ended_before_anything_is_closed_and_does_not_thaw(daemon: LiveProcess) -> None:
+    """The row "the daemon hangs, and a person runs `hedgegridd flatten`"."""
     before = noted(daemon)
     daemon.signal(signal.SIGSTOP)
     done = break_glass(daemon, None, "--socket", str(daemon.socket))
@@ -92,6 +94,7 @@ def test_stopped_in_the_middle_of_its_own_flatten_it_closes_nothing_twice(daemon
 
 @pytest.mark.parametrize("how", ["alive", "stopped"])
 def test_a_daemon_with_another_state_directory_is_found_and_stopped(daemon: LiveProcess, tmp_path: Path, how: str) -> None:
+    """The row "the daemon lives in another state directory, and a person runs `hedgegridd flatten`"."""
     before = noted(daemon)
     if how == "stopped":
         daemon.signal(signal.SIGSTOP)
@@ -136,6 +139,7 @@ def test_nobody_is_killed_for_a_number_in_a_file(daemon: LiveProcess) -> None:
 
 
 def test_a_state_directory_that_is_deleted_is_noticed_at_once(home: Home) -> None:
+    """The row "the state directory is deleted under the running daemon"."""
     daemon = held_and_quiet(home(minutes=3_000))
     shutil.rmtree(daemon.state)
     found = daemon.until(lambda status: any("disk" in text or "journal" in text for text in status["degraded"]), 5)

@@ -84,6 +84,7 @@ def test_a_recording_is_traded_by_dropped_in_files_alone_and_replays_exactly(hom
 
 
 def test_a_strategy_that_breaks_opens_nothing_more_and_the_way_out_stays_open(home: Home) -> None:
+    """The row "a strategy file breaks or hangs" of what dies and what still protects."""
     daemon = house(home, 20_000)
     daemon.start(speed="3000")
     daemon.until(lambda status: any(row[leg]["qty"] for row in status["instruments"] for leg in ("long", "short")))

@@ -75,6 +75,7 @@ def let_go(daemon: DaemonProcess) -> None:
 
 
 def test_activate_is_flat_in_time_and_status_answers(besieged: DaemonProcess) -> None:
+    """The row "a breaker file hangs, dies or holds the interpreter" of what dies and what still protects."""
     daemon, to_flat = besieged, []
     watcher = Watcher(daemon)
     watcher.start()

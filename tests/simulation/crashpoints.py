@@ -46,7 +46,7 @@ from hedgegridd.live.replay import replay
 from hedgegridd.live.start import NoHosts, begin_anew, checkpoint_of, damaged, recover, started
 from hedgegridd.model import Bar, Mark, Outlook, Quote, Trade
 
-SYMBOL, PRICE, TRIP_PRICE = "BTCUSDT", 500_000, 492_000
+SYMBOL, PRICE, TRIP_PRICE = "BTCUSDT", 500_000, 477_000
 PATIENCE_S = 60.0  # of the world's time
 REASON = "crash points"
 TRIGGERS = ("activate", "kill file", "breaker")
@@ -81,7 +81,7 @@ def config(place: str) -> Any:
     tables: dict[str, Any] = {"limits": {"equity_usdt": 10_000.0, "max_exposure_pct": 400.0, "max_position_pct": 400.0}}
     if place == "network":
         tables |= {"mode": "live", "exchange": {"name": "paper"}}
-    session = {"max_loss_amount_usdt": 1.5, "on_trip": "flatten"}
+    session = {"max_loss_amount_usdt": 1.0, "on_trip": "flatten"}
     breakers = {name: {"enabled": False} for name in ("funding", "stale_data", "order_errors")}
     return config_of(instrument=[instrument_table(SYMBOL, exit=exits, grid=grid)], breaker={**breakers, "session_loss": session},
                      recovery={"enabled": False}, **tables)  # fmt: skip

@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.mark.parametrize("case", [case for case in CASES if not case.delay], ids=str)
 def test_every_point(case: Case, capsys: pytest.CaptureFixture[str]) -> None:
+    """The row "the daemon is killed in the middle of a flatten" of what dies and what still protects."""
     kinds = "kill,tear,lost" + (",error" if case.trigger == "activate" else "")
     command = [sys.executable, "-m", "simulation.crashpoints", "--case", str(case), "--kinds", kinds]
     env = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"}
