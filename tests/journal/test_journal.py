@@ -522,3 +522,31 @@ def test_closed_inputs_are_compressed_and_the_old_ones_pruned(tmp_path: Path) ->
 
 def test_records_are_plain_values(folder: Path) -> None:
     assert isinstance(next(replayable(folder)), Record)
+
+
+@pytest.mark.parametrize("how", ["deleted", "moved", "another's"])
+def test_a_folder_that_is_no_longer_there_is_no_place_to_write(tmp_path: Path, how: str) -> None:
+    journal = Journal(tmp_path / "journal")
+    journal.open()
+    journal.act("note", 1, {})
+    journal.sync()
+    if how == "deleted":
+        shutil.rmtree(journal.folder)
+    else:
+        journal.folder.rename(tmp_path / "away")
+    other = Journal(tmp_path / "journal") if how == "another's" else None
+    if other is not None:
+        other.open()
+    journal.act("note", 2, {})
+    for step in (journal.check_place, journal.sync):
+        with pytest.raises(OSError, match="deleted or moved"):
+            step()
+    if how == "moved":
+        (tmp_path / "away").rename(journal.folder)
+        journal.sync()
+        journal.close()
+    else:
+        with pytest.raises(OSError, match="deleted or moved"):
+            journal.close()
+    if other is not None:
+        other.close()

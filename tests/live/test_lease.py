@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -40,3 +43,30 @@ def test_a_killed_holder_leaves_nothing_behind() -> None:
 def test_the_key_is_not_in_the_name() -> None:
     with lease.take("binance", "very-secret-key") as held:
         assert b"very-secret-key" not in held.getsockname()
+
+
+def test_the_holder_is_known_though_it_hangs(tmp_path: Path) -> None:
+    program = """
+import sys, time
+from pathlib import Path
+from hedgegridd.journal import Journal
+from hedgegridd.live import lease
+journal = Journal(Path(sys.argv[1]) / "journal")
+journal.open()
+held = lease.take("binance", "key-4")
+print("held", flush=True)
+time.sleep(60)
+"""
+    assert lease.holder("binance", "key-4") is None
+    process = subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE)
+    assert process.stdout is not None and process.stdout.readline() == b"held\n"
+    process.send_signal(signal.SIGSTOP)
+    try:
+        for _ in range(3):  # it is asked more than once
+            assert lease.holder("binance", "key-4") == lease.Holder(process.pid, os.geteuid(), tmp_path)
+    finally:
+        process.kill()
+        process.wait(10)
+        process.stdout.close()
+    assert lease.holder("binance", "key-4") is None
+    assert lease.state_of(process.pid) is None

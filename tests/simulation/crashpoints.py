@@ -53,6 +53,7 @@ TRIGGERS = ("activate", "kill file", "breaker")
 PLACES = ("paper", "network")
 DELAYS = (0.0, 0.03)  # how late the disk's thread is, seconds
 KINDS = ("kill", "tear", "lost", "half", "error", "full")
+KEPT = ("kill", "tear")
 DEATHS, FAULTS = ("kill", "lost", "half"), ("error", "full")
 REPLAYED = 4  # every so many runs all that was decided is made again from the journal: that takes as long as the run
 CHILD_S = 120  # a run that takes so long hangs
@@ -135,6 +136,7 @@ class Account:
         self.acked: dict[str, Any] | None = None  # what the kill switch was when somebody was told "active, durable"
         self.openers_after: list[str] = []
         self.sent_before = 0
+        self.kept = False  # all that was written is found again: no power was cut
         self.latched = False
         self.line: Line | None = None
         if base is not None:
@@ -335,6 +337,7 @@ class Account:
         self.latched = engine.kill.active
         if not self.latched and self.case.trigger == "activate":
             await self.quiet()
+            assert not self.kept or all(self.held()), f"half: nothing is latched, and {self.held()} is held"
             await self.handlers.handle("activate", {"reason": REASON}, "uid=1(tester)")
         await self.until(lambda: engine.kill.active, "the kill switch")
         await self.until(lambda: engine.kill.phase == "flat" and not engine.active(), "flat")
@@ -445,7 +448,7 @@ class Survey:
             key = (frozenset(image.items()), str(account.acked), account.world.ms if account.network else 0, account.traffic())
             if key not in self._known:
                 place = self.folder / f"{len(self._known)}"
-                self._known[key] = self.children.fork(lambda image=image, place=place: die(account, image, place))
+                self._known[key] = self.children.fork(lambda image=image, place=place, kind=kind: die(account, image, place, kind in KEPT))
             self._struck.append((name, kind, self._known[key]))
 
     @property
@@ -453,9 +456,10 @@ class Survey:
         return [Outcome(point, kind, *answer) for point, kind, answer in self._struck]
 
 
-def die(account: Account, image: Image, place: Path) -> tuple[bool, bool, str]:
+def die(account: Account, image: Image, place: Path, kept: bool) -> tuple[bool, bool, str]:
     """In a child: the daemon is dead, and this is what it left. The next life, and what came of it."""
     lay_out(image, place)
+    account.kept = kept
     account.state = place
     account.world.visit = lambda name, torn: None
     account.openers_after += account.sent()
