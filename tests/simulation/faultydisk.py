@@ -31,8 +31,9 @@ class FaultyDisk:
         self.full = False
         self._thread = threading.get_ident()
         self._paths: dict[int, str] = {}  # of what is open
-        self._names: dict[str, int | None] = {}  # path -> the inode that the disk has there, None = nothing
-        self._contents: dict[int, bytes] = {}  # inode -> what of it the disk has
+        self._files: dict[int, int] = {}  # inode -> our number of the file: the system gives the inodes of dead files out again
+        self._names: dict[str, int | None] = {}  # path -> the file that the disk has there, None = nothing
+        self._contents: list[bytes] = []  # what of each file the disk has
 
     @contextmanager
     def mounted(self) -> Iterator[FaultyDisk]:
@@ -55,7 +56,7 @@ class FaultyDisk:
             self._ask("open", text)
             self._touch(text)
             fd = int(_REAL["open"](path, flags, mode, **more))
-            self._contents[os.fstat(fd).st_ino] = b""
+            self._new(os.fstat(fd).st_ino, b"")
         else:
             fd = int(_REAL["open"](path, flags, mode, **more))
         self._paths[fd] = text
@@ -108,9 +109,12 @@ class FaultyDisk:
         self._ask(call, path)
         if Path(path).is_dir():
             for name in [name for name in self._names if str(Path(name).parent) == path]:
-                self._names[name] = _inode(name)
+                self._names[name] = self._file(name)
         else:
-            self._contents[os.fstat(fd).st_ino] = _read(f"/proc/self/fd/{fd}")
+            self._touch(path)
+            number = self._files.get(os.fstat(fd).st_ino)
+            if number is not None:
+                self._contents[number] = _read(f"/proc/self/fd/{fd}")
 
     def replace(self, source: Any, target: Any, **more: Any) -> None:
         if self._ours(os.fspath(target)):
@@ -152,9 +156,21 @@ class FaultyDisk:
     def _touch(self, path: str) -> None:
         """Remember what the disk has here, before it is changed for the first time."""
         if path not in self._names:
-            number = self._names[path] = _inode(path)
-            if number is not None and number not in self._contents:
-                self._contents[number] = _read(path)
+            inode = _inode(path)
+            self._names[path] = None if inode is None else self._new(inode, _read(path))
+
+    def _new(self, inode: int, content: bytes) -> int:
+        """A file that was not followed yet."""
+        self._contents.append(content)
+        self._files[inode] = len(self._contents) - 1
+        return self._files[inode]
+
+    def _file(self, path: str) -> int | None:
+        """The file that is there now; one that another hand put there counts as brought to the disk."""
+        inode = _inode(path)
+        if inode is None or inode in self._files:
+            return self._files.get(inode or 0)
+        return self._new(inode, _read(path))
 
     def image(self, kept: str) -> Image:
         """The files as they are found after the process died here ("kill"); after a power cut that leaves of what was never brought to the
@@ -166,9 +182,9 @@ class FaultyDisk:
             if kept == "lost" and number is None:
                 files.pop(name, None)
             elif kept == "lost":
-                files[name] = self._contents.get(number or 0, b"")
+                files[name] = self._contents[number or 0]
             elif name in files:
-                now, safe = files[name], self._contents.get(_inode(path) or 0, b"")
+                now, safe = files[name], self._contents[self._file(path) or 0]
                 begun = len(safe) if now.startswith(safe) else 0
                 files[name] = now[: begun + (len(now) - begun) // 2]
         return files
