@@ -18,7 +18,7 @@ _HOME = {
         ("Instrument", "Leg", "Level", "Market", "Moment", "Role", "Severity", "Side", "Wish"),
         "model",
     ),
-    **dict.fromkeys(("Alert", "InstrumentView", "LegView", "Measure", "Snapshot", "Trip"), "views"),
+    **dict.fromkeys(("Alert", "InstrumentView", "LegView", "Measure", "Snapshot", "Trip", "Vitals", "WindowView"), "views"),
 }  # fmt: skip
 __all__ = sorted(_HOME)  # noqa: PLE0605 - a list all the same
 
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from hedgegridd.views import Measure as Measure
     from hedgegridd.views import Snapshot as Snapshot
     from hedgegridd.views import Trip as Trip
+    from hedgegridd.views import Vitals as Vitals
+    from hedgegridd.views import WindowView as WindowView
 
 
 def __getattr__(name: str) -> Any:

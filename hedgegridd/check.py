@@ -26,7 +26,7 @@ __all__ = ["Finding", "check", "check_file", "command", "examine", "refuse", "sh
 SCHEMA = 1
 UNASKED = object()  #: `refuse` without the command line of `run`: the second act of live is not at stake
 TEMPORARY = ("/tmp", "/var/tmp", "/dev/shm", "/run")  # noqa: S108 - where live may not keep its state
-BARS_ONLY = frozenset({"bars", "volume", "funding"})  #: what every recording carries
+BARS_ONLY = frozenset({"bars", "volume", "funding", "window"})  #: what every recording carries
 
 #: Above these a limit hardly limits (document 004 warns of them).
 LAX = {
@@ -129,7 +129,7 @@ def examine(config: Config, registry: Registry, *, grid: bool = True) -> tuple[C
         table = config.breaker.get(name, {})
         settings, wrong = fill(getattr(plugin.thing, "Settings", None), own("breaker", table), f"breaker.{name}")
         problems += wrong
-        if settings is not None and table.get("enabled") is not False:
+        if settings is not None and table.get("enabled", getattr(plugin.thing, "enabled", True)):
             breakers[name] = settings
     for name, plugin in registry.alerts.items():
         problems += fill(getattr(plugin.thing, "Settings", None), own("alert", config.alert.get(name, {})), f"alert.{name}")[1]
@@ -209,7 +209,10 @@ def _filled_tables(config: Config, registry: Registry) -> Iterator[tuple[str, An
         table = config.breaker.get(name, {})
         keys = common("breaker", name, table)[0]
         default = getattr(plugin.thing, "on_trip", "halt")
-        yield f"breaker.{name}", {"enabled": keys.enabled, "on_trip": keys.on_trip or default, **_rest(keys)}
+        yield (
+            f"breaker.{name}",
+            {"enabled": table.get("enabled", getattr(plugin.thing, "enabled", True)), "on_trip": keys.on_trip or default, **_rest(keys)},
+        )
         yield f"breaker.{name}", fill(getattr(plugin.thing, "Settings", None), own("breaker", table), "")[0] or {}
     for i, item in enumerate(config.instrument):
         strategy = registry.strategies.get(item.strategy)
@@ -263,8 +266,8 @@ def live_gates(case: Case) -> Iterator[Finding]:
     folder = config.daemon.state_dir
     if folder and any(os.path.normpath(folder) == one or os.path.normpath(folder).startswith(f"{one}/") for one in TEMPORARY):
         yield finding(WARNING, "daemon.state_dir", folder, "a folder that survives a restart of the machine: mode is live")
-    for name in case.registry.breakers:
-        if name not in case.breakers:
+    for name, plugin in case.registry.breakers.items():
+        if name not in case.breakers and getattr(plugin.thing, "enabled", True):
             yield finding(WARNING, f"breaker.{name}.enabled", False, "true: mode is live")
 
 
@@ -421,7 +424,7 @@ def feed_carries(case: Case, feed: Path | None) -> Iterator[Finding]:
         yield finding(ERROR, "feed.path", None, "a file or folder of recorded data: the feed is recorded")
         return
     needs = {name: set(getattr(case.registry.breakers[name].thing, "needs", ())) for name in case.breakers}
-    wanting = {name: need - BARS_ONLY for name, need in needs.items() if need - BARS_ONLY}
+    wanting = {name: need - BARS_ONLY for name, need in needs.items() if need - BARS_ONLY and "vitals" not in need}  # none has those
     if recording is None or not wanting:
         return
     from hedgegridd.errors import FeedError

@@ -73,7 +73,8 @@ def _instrument(registry: Registry) -> Iterator[str]:
 
 def _plugin(kind: str, plugin: Plugin) -> Iterator[str]:
     """The table of a shipped breaker, alert or service: its own keys, then those that every one of its kind has."""
-    doc = (sys.modules[plugin.thing.__module__].__doc__ or "").strip().split("\n\n")[0]
+    own_doc = plugin.thing.__doc__ if kind == "breaker" else ""  # a file may have several
+    doc = (own_doc or sys.modules[plugin.thing.__module__].__doc__ or "").strip().split("\n\n")[0]
     said = dict(SAID.findall(plugin.file.read_text()))
     own = [one._replace(about={"doc": said.get(one.name, "")}) for one in fields_of(getattr(plugin.thing, "Settings", object))]
     keys = [one._replace(default=_known(kind, plugin, one)) for one in fields_of(COMMON[kind])]
@@ -84,6 +85,8 @@ def _known(kind: str, plugin: Plugin, one: Field) -> Any:
     """The default that a common key has for this plugin."""
     if kind == "breaker" and one.name == "on_trip":
         return getattr(plugin.thing, "on_trip", "halt")
+    if kind == "breaker" and one.name == "enabled":
+        return getattr(plugin.thing, "enabled", True)
     return plugin.name == "log" if kind == "alert" and one.name == "enabled" else one.default
 
 

@@ -84,7 +84,10 @@ class MeasuringBreaker(Breaker, Protocol):
     """A breaker that can show how near it is. `measure` is optional; with it `check` may simply be `self.measure(s).trip()`."""
 
     on_trip: str  #: default level, "warn" | "pause" | "halt" | "flatten"; "halt" where a breaker does not say
-    needs: tuple[str, ...]  #: inputs beside the account a feed must carry: "marks" "quotes" "funding" "volume" "index"
+    enabled: bool  #: whether it is asked where its table does not say; True where a breaker does not say
+    #: what must be there beside the account: "marks" "quotes" "funding" "volume" "index" of the feed; "vitals" of a live one, and
+    #: "requests" where its exchange tells of them and of its clock; "window" = have the rolling figures kept
+    needs: tuple[str, ...]
 
     def measure(self, snapshot: Snapshot) -> Measure:
         """Value, threshold and unit now; raises Unknown like `check`."""
@@ -176,6 +179,9 @@ class Health(NamedTuple):
     streams: tuple[Stream, ...] = ()
     time_offset_ms: float | None = None  #: the exchange's clock less ours
     weight_used_pct: float | None = None  #: of the requests allowed, the fullest of its counters
+    latency_ms: float | None = None  #: the third slowest request of the last minute, those under way included
+    requests_1m: int | None = None  #: None = this exchange does not tell
+    errors_1m: int | None = None  #: of these, how many had no answer, or one that says the exchange cannot
 
 
 class Exchange(Protocol):

@@ -46,7 +46,7 @@ CONTRACT = {
 }
 
 #: inputs a breaker may say it needs
-NEEDS = frozenset({"bars", "trades", "marks", "quotes", "funding", "volume", "index"})
+NEEDS = frozenset({"bars", "trades", "marks", "quotes", "funding", "volume", "index", "window", "vitals", "requests"})
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,47}")
 NAMED = re.compile(r"""\bname\s*(?::\s*\w+\s*)?=\s*["']([a-z][a-z0-9_]{0,47})["']""")

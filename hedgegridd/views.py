@@ -22,6 +22,19 @@ class LegView(NamedTuple):
     protected: bool
 
 
+class WindowView(NamedTuple):
+    """Rolling figures of one symbol, kept by `heart.window`; it says over how long. None where a figure is not known now."""
+
+    volatility_short: float | None  #: standard deviation of a bar's log return, fraction
+    volatility_long: float | None
+    move_pct: float | None  #: the largest move that led to the price of now
+    volume_ratio: float | None  #: the last bar's volume in medians of those before it
+    spread_bps: float | None
+    spread_median_bps: float | None
+    depth_usdt: float | None  #: at the best prices, the thinner side
+    depth_median_usdt: float | None
+
+
 class InstrumentView(NamedTuple):
     """One symbol in plain units. A field is None where it is not known now: raise `Unknown` rather than guess."""
 
@@ -40,6 +53,29 @@ class InstrumentView(NamedTuple):
     data_age_ms: int | None  #: since the last market event, beyond the feed's own cadence
     long: LegView
     short: LegView
+    window: WindowView | None = None  #: None while not complete, and nothing opens then; or where no armed breaker needs it
+
+
+class Vitals(NamedTuple):
+    """How machine and lines are, as the shell measures them: an input of the heart. A figure that is not known is None.
+
+    Windows are of the wall clock: a worst case is the last ten seconds', `_1m` the last minute's, `_1h` the last hour's."""
+
+    time: int
+    wall: int  #: when it was measured, ms
+    loop_lag_ms: float | None = None  #: the worst lateness of the loop that trades
+    journal_ms: float | None = None  #: the slowest write of the journal to the disk, one under way included
+    backlog: int | None = None  #: events and records that wait
+    order_latency_ms: float | None = None  #: order sent to its answer, the third slowest of the minute; 0 = fewer were sent
+    api_latency_ms: float | None = None  #: the same of all requests; None also where the exchange does not tell
+    requests_1m: int | None = None
+    errors_1m: int | None = None  #: requests without an answer, or with one that says the exchange cannot
+    breaks_1h: int | None = None  #: how often the line to the exchange was lost
+    clock_offset_ms: float | None = None  #: the exchange's clock less ours
+    disk_used_pct: float | None = None  #: where the state directory is
+    memory_used_pct: float | None = None  #: of the machine
+    unresponsive_seconds: float | None = None  #: how long a plugin or alert channel has not worked; 0 = all work
+    unresponsive: str = ""  #: which
 
 
 class Snapshot(NamedTuple):
@@ -61,6 +97,7 @@ class Snapshot(NamedTuple):
     initial_margin_use: float | None
     order_errors_1m: int
     instruments: tuple[InstrumentView, ...]
+    vitals: Vitals | None = None  #: None where the feed is not live, or before they are measured first
 
 
 class Trip(NamedTuple):

@@ -195,8 +195,9 @@ def test_a_breaker_whose_input_the_recording_lacks(tmp_path: Path) -> None:
         "open_time,open,high,low,close,volume,close_time,quote_volume,count,taker_buy_volume,taker_buy_quote_volume,ignore\n" + row + "\n"
     )
     config = load(PAPER, {}, overrides={"feed": {"funding_bps": 1.0}})
-    (one,) = check(config, registry, feed=bars)
-    assert (one.severity, one.path) == ("warning", "breaker.spread") and "carries quotes" in one.text
+    ours, spread = check(config, registry, feed=bars)
+    assert (spread.severity, spread.path) == ("warning", "breaker.spread") and "carries quotes" in spread.text
+    assert (ours.severity, ours.path) == ("warning", "breaker.mark_index") and "carries index, marks" in ours.text
     assert check(config, registry) == []
 
 

@@ -51,6 +51,8 @@ EXAMPLES: list[Any] = [
     model.Stopping(1, True, "SIGTERM"),
     model.PluginChanged(1, "x.py", "ab", "breaker", ("a", "b"), "loaded", ""),
     views.Snapshot(1, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0, None, 0.5, 0, (VIEW,)),
+    views.WindowView(0.1, 0.2, 1.5, None, 2.0, 1.0, None, 5.0),
+    views.Vitals(1, 2, 3.5, 0.0, 4, None, 5.0, 6, 7, 0, -1.5, 2.0, 3.0, 4.0, "plugin x.py"),
     views.Trip("x", 1.0, 2.0, model.Level.FLATTEN),
     views.Trip("x"),
     views.Measure(1.0, 2.0, "pct"),

@@ -147,7 +147,9 @@ def status(doc: dict[str, Any], ink: Ink = PLAIN) -> list[str]:
     lines = [headline(doc, ink), *kill_lines(doc.get("kill_switch", {}), ink)]
     lines += [f"{ink('degraded', 'yellow')}     {clean(text)}" for text in doc.get("degraded", ())]
     lines += ["", *_account(doc)]
-    lines += ["", ink("breakers", "bold"), *breaker_lines(doc.get("breakers", ()), ink)]
+    asked, off = _in_force(doc.get("breakers", ()))
+    lines += ["", ink("breakers", "bold"), *breaker_lines(asked, ink)]
+    lines += [f"  not in force (hedgegridctl breakers): {', '.join(off)}"] if off else []
     for row in doc.get("instruments", ()):
         lines += ["", *instrument(row, ink)]
     return [*lines, "", *_machinery(doc, ink)]
@@ -176,6 +178,13 @@ def kill_lines(kill: dict[str, Any], ink: Ink = PLAIN) -> list[str]:
     source = clean(kill.get("source") or UNKNOWN)
     who = f"since {moment(kill.get('since'))}  by {source} {clean(kill.get('actor') or '')}".rstrip()
     return [head + lasting + env, f"             {clean(kill.get('reason') or 'no reason given')}", f"             {who}"]
+
+
+def _in_force(rows: Iterable[Any]) -> tuple[list[Any], list[str]]:
+    """The breakers that are asked or that a person disarmed; the names of those that configuration or feed keep out of force."""
+    rows = list(rows)
+    off = [row for row in rows if row.get("state") == "disarmed" and not str(row.get("reason", "disarmed by")).startswith("disarmed by")]
+    return [row for row in rows if row not in off], [clean(row.get("name", "")) for row in off]
 
 
 def breaker_lines(rows: Iterable[Any], ink: Ink = PLAIN) -> list[str]:

@@ -13,15 +13,17 @@ CADENCE_MS = 1_000  # a mark price a second
 
 
 class Live:
-    """Keeps the `Feed` contract. `past`: bars from before the start, by symbol."""
+    """Keeps the `Feed` contract. `past`: bars from before the start, by symbol; `requests`: does the exchange tell how they fare?"""
 
     pushed = True
     cadence_ms = CADENCE_MS
 
-    def __init__(self, symbols: Iterable[str], past: Mapping[str, Sequence[Bar]], trades: bool) -> None:
+    def __init__(self, symbols: Iterable[str], past: Mapping[str, Sequence[Bar]], trades: bool, requests: bool = False) -> None:
         self.symbols = tuple(symbols)
         self.past = past
-        self.carries = frozenset({"bars", "marks", "quotes", "funding", "volume", "index"} | ({"trades"} if trades else set()))
+        told = {"trades": trades, "requests": requests}
+        market = {"bars", "marks", "quotes", "funding", "volume", "index", "vitals"}
+        self.carries = frozenset(market | {name for name, there in told.items() if there})
 
     def warmup(self, symbol: str, bars: int) -> list[Bar]:
         """The last bars before the start."""

@@ -22,10 +22,11 @@ from hedgegridd.settings import fields_of, fill_settings
 def build(config: Any, registry: Any, *, carries: frozenset[str], cadence_ms: int) -> Engine:
     """An engine with one desk an instrument and every shipped breaker on its panel; a strategy that is not shipped thinks elsewhere.
 
-    `carries` says what the feed brings (bars, marks, quotes, trades, funding, volume, index): a breaker that needs what it
-    does not bring is disarmed with that reason. Raises ConfigError with every problem in the instruments' and breakers' tables.
+    `carries` says what the feed brings (bars, marks, quotes, trades, funding, volume, index, vitals, requests): a breaker that needs
+    what it does not bring is disarmed with that reason. Raises ConfigError with every problem in the instruments' and breakers' tables.
     """
     problems: list[Problem] = []
+    carries = carries | {"window"}  # which is the heart's own
     desks = _desks(config, registry, carries, problems)
     panel = Panel(Mode(config.mode) == Mode.LIVE)
     for plugin in registry.breakers.values():
@@ -33,7 +34,11 @@ def build(config: Any, registry: Any, *, carries: frozenset[str], cadence_ms: in
             _add(panel, plugin, config, carries, problems)
     if problems:
         raise ConfigError(problems)
-    return Engine(config, desks, Account(start_equity(config)), panel, carries, cadence_ms)
+    engine = Engine(config, desks, Account(start_equity(config)), panel, carries, cadence_ms)
+    for guard in panel.guards.values():
+        if guard.state != "disarmed" and "window" in getattr(guard.breaker, "needs", ()):
+            engine.keep_windows()
+    return engine
 
 
 def start_equity(config: Any) -> float:
@@ -93,7 +98,7 @@ def _add(panel: Panel, plugin: Any, config: Any, carries: frozenset[str], proble
     panel.add(guard)
     missing = [need for need in getattr(breaker, "needs", ()) if need not in carries]
     guard.switched_off = f"the feed does not carry {', '.join(missing)}" if missing else ""
-    if not table.get("enabled", True):
+    if not table.get("enabled", getattr(breaker, "enabled", True)):
         guard.switched_off = "disabled in the configuration"
     if guard.switched_off:
         panel.disarm(guard, guard.switched_off, 0)

@@ -10,6 +10,7 @@ from hedgegridd.heart.breakers import take_settings
 from hedgegridd.heart.desk import Desk
 from hedgegridd.heart.flatten import Flatten
 from hedgegridd.model import Stopping
+from hedgegridd.views import Vitals
 
 if TYPE_CHECKING:
     from hedgegridd.heart.engine import Engine
@@ -48,6 +49,7 @@ def dump(engine: Engine) -> dict[str, Any]:
         "question": engine.question,
         "questions": [[seq, *whom] for seq, whom in engine.questions.items()],
         "thinkers": dict(engine.thinkers),
+        "vitals": list(engine.vitals) if engine.vitals else None,
     }
 
 
@@ -90,6 +92,7 @@ def load(engine: Engine, data: dict[str, Any]) -> None:
     engine.questions = {seq: (host, name) for seq, host, name in data["questions"]}
     engine.thinkers = dict(data["thinkers"])
     engine.told = set(data["told"])
+    engine.vitals = Vitals(*data["vitals"]) if data.get("vitals") else None
     engine.gate.busy, engine.busy_until = data.get("busy", ("", 0))
     if "truth" in data:  # of a version before there was one: nothing is settled yet
         engine.truth.load(data["truth"])

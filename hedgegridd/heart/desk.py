@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from hedgegridd.heart.orders import Orders
 from hedgegridd.heart.tally import Tally, tally
+from hedgegridd.heart.window import LONG, Window
 from hedgegridd.kernel import diff, ledger
 from hedgegridd.model import Array, Bar, Fill, Instrument, Leg, Mark, Market, Moment, Order, OrderState, Quote, Role, entry_side, new_wish
 from hedgegridd.views import InstrumentView, LegView
@@ -87,6 +88,7 @@ class Desk:
         self.next_funding: int | None = None
         self.funding_interval_ms = 28_800_000
         self.seen = 0  # time of the last market event
+        self.window: Window | None = None  # rolling figures, where an armed breaker needs them
         self.ready = False
         self.wish = new_wish()
         self.wanted = new_wish()  # the wish less what may not rest now
@@ -108,12 +110,16 @@ class Desk:
         self.bar, self.seen, self.traded = bar, bar.time, bar.close
         if not self.trades:
             self.volume += bar.volume
+        if self.window is not None:
+            self.window.bar(bar)
         if not self.carries_marks:
             self.mark = float(bar.close)
 
     def see_mark(self, mark: Mark) -> None:
         self.mark, self.index, self.seen = mark.price, mark.index, mark.time
         self.beside_mark = self._traded_at(mark.time)
+        if self.window is not None:
+            self.window.price(mark.time, mark.price)
         if mark.funding_rate is not None:
             self.funding_rate = mark.funding_rate
         if mark.next_funding is not None:
@@ -254,8 +260,19 @@ class Desk:
             self.broken, self.ready, self.state = False, False, self.strategy.initial(self.params)
 
     def look_ready(self) -> None:
-        """Has the strategy seen enough bars?"""
-        self.ready = bool(self.strategy.describe(self.params, self.state)["ready"])
+        """Has the strategy seen enough bars, and what breakers compare with?"""
+        warm = self.window is None or self.window.warm
+        self.ready = warm and bool(self.strategy.describe(self.params, self.state)["ready"])
+
+    def warmup_bars(self) -> int:
+        """Bars from before the start that strategy and breakers learn from."""
+        bars: int = self.strategy.warmup_bars(self.params)
+        return max(bars, 0 if self.window is None else LONG) + 1
+
+    def keep_window(self, quotes: bool) -> None:
+        """Keep rolling figures from now on; until they are complete nothing opens."""
+        if self.window is None:
+            self.window, self.ready = Window(self.unit, quotes), False
 
     def guard(self, now: int, drawdown: float) -> bool:
         """The strategy's own risk_management (rows 20, 28): pause openers at its drawdown, or after too many refused orders.
@@ -444,6 +461,7 @@ class Desk:
             age,
             self.leg_view(Leg.LONG),
             self.leg_view(Leg.SHORT),
+            None if self.window is None else self.window.view(),
         )
 
     def _last_price(self) -> float | None:
@@ -482,8 +500,10 @@ class Desk:
         bar = list(self.bar) if self.bar else None
         quote = list(self.quote) if self.quote else None
         refusals = [[*key, *refusal] for key, refusal in self.refusals.items()]
+        window = None if self.window is None else self.window.dump()
         return {"books": list(self.books), "orders": self.orders.dump(), "strategy": self.strategy.name, "state": pack(self.state),
-                "bar": bar, "quote": quote, "wish": [list(row) for row in rows(self.wish)], "refusals": refusals, **plain}  # fmt: skip
+                "bar": bar, "quote": quote, "window": window,
+                "wish": [list(row) for row in rows(self.wish)], "refusals": refusals, **plain}  # fmt: skip
 
     def load(self, data: dict[str, Any]) -> None:
         """From a checkpoint."""
@@ -499,6 +519,9 @@ class Desk:
         for name in self._PLAIN:
             value = data.get(name, getattr(self, name))
             setattr(self, name, list(value) if isinstance(value, list) else value)
+        if data.get("window"):
+            self.window = Window.load(self.unit, data["window"])
+        self.ready = self.ready and (self.window is None or self.window.warm)
 
 
 def rows(wish: Any) -> list[tuple[Any, ...]]:

@@ -28,7 +28,7 @@ from hedgegridd.heart.snapshot import picture, plain
 from hedgegridd.heart.truth import Truth
 from hedgegridd.kernel.diff import Action
 from hedgegridd.model import Level, Mode, Moment, Order, OrderState, Role, Stopping, entry_side
-from hedgegridd.views import Alert
+from hedgegridd.views import Alert, Vitals
 
 MINUTE_MS = 60_000
 NO_FILL = (0, 0, 0, 0)
@@ -72,6 +72,7 @@ class Engine:
         self.thoughts: list[tuple[Desk, Moment, tuple[int, int, int, int]]] = []
         self.stirred: set[str] = set()  # symbols whose orders must be compared anew
         self.last_hold: tuple[str, float] = ("", 1.0)
+        self.vitals: Vitals | None = None  # how the machine was when measured last
         self.dirty = True
         self.sync_mark = self.synced = 0
         self._latch: dict[str, Any] | None = None
@@ -145,6 +146,12 @@ class Engine:
             self.sync_mark += 1
             self.out.append(Sync(self.sync_mark, self._latch, self._latch_last))
             self._want_sync, self._latch, self._latch_last = False, None, False
+
+    def keep_windows(self) -> None:
+        """A breaker that compares with what was before is armed."""
+        for desk in self.desks.values():
+            desk.keep_window("quotes" in self.carries)
+        self.stirred.update(self.desks)
 
     def revalue(self, desk: Desk) -> None:
         """A price or position moved: equity follows, and every breaker looks at the end of this event."""

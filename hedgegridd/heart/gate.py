@@ -72,6 +72,8 @@ class Gate:
             return f"{desk.symbol} is halted: {desk.halted}"
         if desk.guarded:
             return f"{desk.symbol}: {desk.guarded}"
+        if desk.window is not None and not desk.window.warm:
+            return f"{desk.symbol}: breakers have not seen enough yet to compare with"
         if desk.paused[leg]:
             return f"{desk.symbol} {Leg(leg).name.lower()} is paused"
         return ""

@@ -25,6 +25,7 @@ from hedgegridd.model import (
     Timer,
     Verb,
 )
+from hedgegridd.views import Vitals
 
 if TYPE_CHECKING:
     from hedgegridd.heart.engine import Engine
@@ -39,7 +40,7 @@ SILENCE_MS = 2_000  # an exchange that has not answered for so long is asked wha
 def started(engine: Engine, event: Started) -> None:
     """A daemon took up the account. Start-up is recovery: everything in flight is UNKNOWN, and a flatten goes on."""
     engine.started = engine.started or event.time
-    engine.wall = event.wall
+    engine.wall, engine.vitals = event.wall, None
     engine.finished, engine.ending, engine.gate.stopping = False, None, ""
     engine.account.session.since = engine.account.session.since or event.time
     for desk in engine.desks.values():
@@ -116,6 +117,13 @@ def _reopen_rungs(engine: Engine) -> None:
     for desk in engine.desks.values():
         if desk.orders.await_no_more(engine.now):
             engine.moved(desk)
+
+
+def vitals(engine: Engine, vitals: Vitals) -> None:
+    """The shell measured the machine and its lines."""
+    engine.vitals = vitals
+    engine.wall = max(engine.wall, vitals.wall)
+    engine.dirty = True
 
 
 def _ask_the_silent(engine: Engine) -> None:
@@ -276,6 +284,8 @@ def plugin_changed(engine: Engine, event: PluginChanged) -> None:
             take_settings(guard, engine.config.breakers.get(name, {}), level if level in LEVELS else "halt")
             engine.panel.add(guard)
             missing = [need for need in event.needs if need not in engine.carries]
+            if "window" in event.needs and not missing:
+                engine.keep_windows()
             if missing:
                 engine.panel.disarm(engine.panel.guards[name], f"the feed does not carry {', '.join(missing)}", engine.now)
     if event.kind == "strategy" and event.state == "loaded":
@@ -294,4 +304,5 @@ HANDLERS: dict[type, Callable[[Engine, Any], None]] = {
     Answer: answer,
     Missed: missed,
     PluginChanged: plugin_changed,
+    Vitals: vitals,
 }

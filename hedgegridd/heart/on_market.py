@@ -39,6 +39,8 @@ def quote(engine: Engine, quote: Quote) -> None:
     """Best bid and ask moved; an opener that would have taken may rest once they have left its price."""
     desk = _seen(engine, quote)
     desk.quote, desk.seen = quote, quote.time
+    if desk.window is not None:
+        desk.window.quote(quote)
     engine.dirty = True
     if desk.withheld and desk.freed():
         engine.stirred.add(desk.symbol)
@@ -51,6 +53,8 @@ def trade(engine: Engine, trade: Trade) -> None:
     desk.volume += trade.qty
     if not desk.carries_marks:
         desk.mark = float(trade.price)
+        if desk.window is not None:
+            desk.window.price(trade.time, trade.price)
         engine.revalue(desk)
 
 
@@ -74,6 +78,8 @@ def gap(engine: Engine, gap: Gap) -> None:
     """A window of data ended: openers are withdrawn until the strategy has warmed up again."""
     desk = _seen(engine, gap)
     desk.ready, desk.seen = False, gap.time
+    if desk.window is not None:
+        desk.window.gap()
     engine.write("gap", symbol=gap.symbol, since=gap.since)
     engine.think(desk, Moment.RESET)
 

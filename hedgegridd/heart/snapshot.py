@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from hedgegridd.heart.desk import LEGS
 from hedgegridd.kernel import ledger, measures
-from hedgegridd.views import Snapshot
+from hedgegridd.views import Snapshot, Vitals
 
 if TYPE_CHECKING:
     from hedgegridd.heart.engine import Engine
+
+BLIND_MS = 30_000  # of the wall clock; the shell measures every second and says it at least every ten
 
 
 def picture(engine: Engine) -> Snapshot:
@@ -34,7 +36,14 @@ def picture(engine: Engine) -> Snapshot:
         *margins(engine, equity),
         len(engine.errors),
         views,
+        vitals(engine),
     )
+
+
+def vitals(engine: Engine) -> Vitals | None:
+    """The last measurement; one too old to say anything of now has no figures left."""
+    last = engine.vitals
+    return last if last is None or engine.wall - last.wall < BLIND_MS else Vitals(last.time, last.wall)
 
 
 def margins(engine: Engine, equity: float) -> tuple[float | None, float | None]:

@@ -166,6 +166,8 @@ def arm(engine: Engine, verb: Verb) -> Result:
     """Vouch for a breaker: it acts at its full level from now on."""
     guard, reason = _guard(engine, verb), _reason(verb)
     guard = engine.panel.arm(guard, engine.now)
+    if "window" in getattr(guard.breaker, "needs", ()):
+        engine.keep_windows()
     if guard.host:
         engine.out.append(InForce(guard.host))
     engine.write("breaker", name=guard.name, what="armed", text=reason)

@@ -43,6 +43,7 @@ from hedgegridd.live.memory import account_of, last_seen, missed, newest
 from hedgegridd.live.notify import Notifier
 from hedgegridd.live.pacer import Pacer
 from hedgegridd.live.patience import MOMENT_SECONDS, Patience
+from hedgegridd.live.vitals import Gauges
 from hedgegridd.model import (
     Bar,
     DiskFailed,
@@ -106,6 +107,7 @@ class Daemon:
         self._ended = False
         self._wake = asyncio.Event()
         self.disk = Disk(journal, latch, self._disk_failed, self._synced)
+        self.gauges = Gauges(self, journal.folder) if source is not None and "vitals" in feed.carries else None
         self._spool = ThreadPoolExecutor(1, "spool")
         self._loop = asyncio.get_running_loop()
         self._events: Iterator[Any] = iter(())
@@ -153,6 +155,7 @@ class Daemon:
             self._feed_failed(error)
         first = self._next.time if self._next is not None else self._data_now() or 1
         self._take(started._replace(time=max(self.engine.now, first)))
+        self._look_at_vitals()
         self._cold = list(self.engine.remotes)
         try:
             self._warm_up([desk for desk in self.engine.desks.values() if desk not in self._cold])
@@ -257,7 +260,7 @@ class Daemon:
     def _warm_up(self, desks: Sequence[Desk]) -> None:
         for desk in desks:
             if desk.bar is None or self.feed.pushed:
-                bars = tuple(self.feed.warmup(desk.symbol, desk.strategy.warmup_bars(desk.params) + 1))
+                bars = tuple(self.feed.warmup(desk.symbol, desk.warmup_bars()))
                 if desk.bar is not None:
                     bars, joined = missed(desk.bar, bars)
                     if not joined:
@@ -396,6 +399,12 @@ class Daemon:
             if now - last_timer >= TIMER_SECONDS or (self.feed.pushed and self.engine.hasty):
                 last_timer = now
                 self.post(Timer(self._data_now(), wall_ms()))
+                self._look_at_vitals()
+
+    def _look_at_vitals(self) -> None:
+        vitals = self.gauges.look(self._data_now(), wall_ms()) if self.gauges is not None else None
+        if vitals is not None:
+            self.post(vitals)
 
     async def _look_after_socket(self) -> None:
         try:
@@ -457,6 +466,8 @@ class Daemon:
             event = event._replace(time=self.engine.now)
         self.disk.record(self.disk.journal.input, event)
         effects = self.engine.handle(event)
+        if self.gauges is not None:
+            self.gauges.note(event, effects)
         rest = [effect for effect in effects if type(effect) not in FIRST]
         for effect in effects:
             if type(effect) in FIRST:

@@ -7,6 +7,7 @@ decides nothing: `failed` and `synced` tell the daemon, whose heart knows what m
 from __future__ import annotations
 
 import asyncio
+import time as clock
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +26,8 @@ class Disk:
         self.journal, self.latch, self.syncing = journal, latch, 0
         self._failed, self._tell = failed, synced
         self._backlog: deque[tuple[Callable[..., Any], tuple[Any, ...]]] = deque(maxlen=BACKLOG)
+        self._asked: deque[float] = deque()  # monotonic seconds of the syncs under way
+        self._took: deque[tuple[float, float]] = deque(maxlen=512)  # (when a sync ended, ms since it was asked for)
         self._thread = ThreadPoolExecutor(1, "disk")
         self._loop = asyncio.get_running_loop()
 
@@ -63,6 +66,7 @@ class Disk:
     def sync(self, effect: Sync) -> None:
         """Put what was recorded until now on the disk, with the kill switch file where the effect carries it."""
         self.syncing += 1
+        self._asked.append(clock.monotonic())
         self._loop.run_in_executor(self._thread, self._to_disk, effect, bool(self._backlog))
 
     def _to_disk(self, effect: Sync, incomplete: bool) -> None:
@@ -86,7 +90,15 @@ class Disk:
 
     def _synced(self, mark: int, failure: str) -> None:
         self.syncing -= 1
+        now = clock.monotonic()
+        self._took.append((now, (now - self._asked.popleft()) * 1000))
         self._tell(mark, failure)
+
+    def slowest_ms(self, seconds: float) -> float:
+        """The longest that a sync took which ended within the last `seconds`, or takes now; 0 = there was none."""
+        now = clock.monotonic()
+        waits = [ms for ended, ms in self._took if now - ended <= seconds]
+        return max([*waits, *((now - asked) * 1000 for asked in list(self._asked)[:1])], default=0.0)
 
     def engage(self, content: dict[str, Any]) -> None:
         """Write the kill switch file, after whatever is being written now."""

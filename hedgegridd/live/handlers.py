@@ -21,7 +21,7 @@ from hedgegridd.live.preview import preview
 from hedgegridd.model import Leg, Order, Role, Side
 from hedgegridd.plugins import shipped
 from hedgegridd.times import iso, ms
-from hedgegridd.views import InstrumentView, LegView, Snapshot
+from hedgegridd.views import InstrumentView, LegView, Snapshot, Vitals, WindowView
 
 if TYPE_CHECKING:
     from hedgegridd.live.daemon import Daemon
@@ -235,10 +235,13 @@ def _guard(daemon: Daemon, params: Params) -> Guard:
 
 def _snapshot(inputs: dict[str, Any]) -> Snapshot:
     """A snapshot from its journaled form."""
-    views = [
-        InstrumentView(**{**item, "long": LegView(**item["long"]), "short": LegView(**item["short"])}) for item in inputs["instruments"]
-    ]
-    return Snapshot(**{**inputs, "instruments": tuple(views)})
+    views, vitals = [_view(item) for item in inputs["instruments"]], inputs.get("vitals")
+    return Snapshot(**{**inputs, "instruments": tuple(views), "vitals": Vitals(**vitals) if vitals else None})
+
+
+def _view(item: dict[str, Any]) -> InstrumentView:
+    legs, window = {leg: LegView(**item[leg]) for leg in ("long", "short")}, item.get("window")
+    return InstrumentView(**{**item, **legs, "window": WindowView(**window) if window else None})
 
 
 READS: dict[str, Callable[[Handlers, Params], dict[str, Any]]] = {

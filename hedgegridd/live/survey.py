@@ -203,7 +203,7 @@ def live_feed(surveyed: Surveyed) -> Live:
     config = surveyed.config
     trades = Mode(config.mode) == Mode.PAPER
     surveyed.source.listen(interval_ms(config.feed.interval), trades)
-    return Live([item.symbol for item in config.instrument], {}, trades)
+    return Live([item.symbol for item in config.instrument], {}, trades, surveyed.source.health().requests_1m is not None)
 
 
 async def learn(feed: Live, surveyed: Surveyed, engine: Engine) -> None:
@@ -215,7 +215,7 @@ async def learn(feed: Live, surveyed: Surveyed, engine: Engine) -> None:
 
 
 async def _history(source: Any, desk: Any, length: int) -> Any:
-    return await source.history(desk.symbol, length, desk.strategy.warmup_bars(desk.params) + 1)
+    return await source.history(desk.symbol, length, desk.warmup_bars())
 
 
 # --- people ---------------------------------------------------------------------------------------------------------------

@@ -90,7 +90,7 @@ def refuses(config: Any, engine: Engine, feed: Any) -> str:
         return f"strategy {desk.strategy.name} is no module of functions, which is what can be compiled"
     if not config.flatten.use_market_orders:
         return "the fast engine closes at market: flatten.use_market_orders = false takes the full one"
-    strangers = [name for name in engine.panel.guards if name not in GUARD_NAMES]
+    strangers = [name for name, guard in engine.panel.guards.items() if name not in GUARD_NAMES and guard.state != "disarmed"]
     if strangers:
         return f"the fast engine does not know breaker {', '.join(strangers)}"
     return ""

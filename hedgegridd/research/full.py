@@ -93,7 +93,7 @@ class FullRun:
         for symbol, desk in self.engine.desks.items():
             if symbol not in self.feed.symbols:
                 continue
-            bars = tuple(self.feed.warmup(symbol, desk.strategy.warmup_bars(desk.params) + 1))
+            bars = tuple(self.feed.warmup(symbol, desk.warmup_bars()))
             if bars:
                 self._take(Warmup(symbol, bars[-1].time, bars))
             self._look_ahead(symbol, self.engine.now)

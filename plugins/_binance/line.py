@@ -16,6 +16,7 @@ from hedgegridd.model import Bar, Instrument, Order, Trouble
 
 from . import wire as door
 from .account import Account
+from .clock import mono_ms
 from .errors import Fault
 from .inquiry import Inquiry
 from .listener import Listener
@@ -154,7 +155,9 @@ class Line:
     def health(self) -> Health:
         streams = tuple(Spoken(name, age) for name, _, age in self._streams())
         connected = bool(streams) and all(connected for _, connected, _ in self._streams())
-        return Health(connected, streams, self.wire.clock.offset_ms(), self.wire.budget.fullest_pct(self.wire.clock.now()))
+        clock, now, tempo = self.wire.clock, mono_ms(), self.wire.tempo
+        fullest = self.wire.budget.fullest_pct(clock.now())
+        return Health(connected, streams, clock.offset_ms(), fullest, tempo.slowest_ms(now), *tempo.counts(now))
 
     def _streams(self) -> Iterator[tuple[str, bool, int | None]]:
         """The market stream is up when it has spoken since it was opened, the public one, where prices may rest, when it ever has, and

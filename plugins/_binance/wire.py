@@ -20,6 +20,7 @@ from hedgegridd.model import Trouble
 from .budget import Budget, Cost
 from .clock import Clock, mono_ms
 from .errors import BANNED_CODE, BUG, NEVER_SENT, NO_ANSWER, NOT_JSON, OVER_BUDGET, Act, Fault, banned_until, fault_in
+from .tempo import Tempo
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # of names that the library takes from websockets
@@ -138,7 +139,7 @@ class Wire:
 
     def __init__(self, settings: Any, trouble: Callable[[Trouble], None]) -> None:
         self.urls = urls_of(settings)
-        self.clock, self.budget, self.trouble = Clock(), Budget(), trouble
+        self.clock, self.budget, self.tempo, self.trouble = Clock(), Budget(), Tempo(), trouble
         self.hold_until = 0  # what is not urgent waits until then
         self._secrets = [secret for secret in (settings.api_key, settings.api_secret) if secret]
         self.client = Client(self.urls, settings.api_key, settings.api_secret, settings.recv_window_ms)
@@ -165,7 +166,7 @@ class Wire:
 
     async def _ask(self, call: Call, params: dict[str, Any], urgent: bool) -> Any:
         self._stop_at_limits(call, urgent)
-        ticket = self.budget.begin(call.cost, self.clock.now())
+        ticket, begun = self.budget.begin(call.cost, self.clock.now()), self.tempo.begin(mono_ms())
         reply = None
         try:
             reply = await self._send(call, params)
@@ -173,6 +174,7 @@ class Wire:
             raise translate(error) from None
         finally:
             self.budget.end(ticket, reply.headers if reply else {}, self.clock.now())
+            self.tempo.end(begun, reply.status if reply else 0, mono_ms())
         try:
             return self.decoded(reply)
         except Fault as fault:

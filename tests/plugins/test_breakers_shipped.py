@@ -13,14 +13,16 @@ from hypothesis import strategies as st
 from hedgegridd.errors import Unknown
 from hedgegridd.heart.breakers import judge
 from hedgegridd.plugins import equip, load_shipped
-from hedgegridd.views import InstrumentView, LegView, Measure, Snapshot
+from hedgegridd.views import InstrumentView, LegView, Measure, Snapshot, Vitals, WindowView
 
 BREAKERS = load_shipped(Path(__file__).resolve().parents[2] / "plugins").breakers
 HOUR = 3_600_000
 
 LEG = LegView(0.0, 0.0, 0.0, 0.0, 0.0, None, True)
 VIEW = InstrumentView("BTCUSDT", 100.0, 100.0, 100.0, 99.9, 100.1, None, None, None, 0.0001, 0, 8 * HOUR, 0, LEG, LEG)
-CALM = Snapshot(1, 10_000.0, 10_000.0, 0.0, 0.0, 0.0, 0.0, 0.0, 10_000.0, 10_000.0, 10_000.0, 10_000.0, 0.0, 0.0, 0, (VIEW,))
+VIEW = VIEW._replace(window=WindowView(0.001, 0.001, 0.5, 1.0, 0.2, 0.2, 5e5, 5e5))
+VITALS = Vitals(1, 1, 2.0, 3.0, 0, 50.0, 60.0, 40, 0, 0, -12.0, 40.0, 50.0, 0.0)
+CALM = Snapshot(1, 10_000.0, 10_000.0, 0.0, 0.0, 0.0, 0.0, 0.0, 10_000.0, 10_000.0, 10_000.0, 10_000.0, 0.0, 0.0, 0, (VIEW,), VITALS)
 
 
 def breaker(name: str, **values: Any) -> Any:
