@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 HERE = Path(__file__).parent
-NOT_ALONE = ("all", "stage", "livestage", "soak", "test_bench", "w1_grid")
+NOT_ALONE = ("all", "stage", "livestage", "soak", "test_bench", "w1_grid", "false_alarms")
 NAMES = sorted(path.stem for path in HERE.glob("*.py") if path.stem not in NOT_ALONE)
 
 
@@ -97,3 +97,16 @@ def test_peers_play_the_same_w1(monkeypatch: pytest.MonkeyPatch) -> None:
     terms = ours.new_terms()
     assert (terms.maker, terms.taker) == (theirs.MAKER, theirs.TAKER)
     assert all((scripts / f"{peer.name}_w1.py").is_file() for peer in import_module("peers").PEERS)
+
+
+def test_the_false_alarms_are_counted_by_month_and_by_what_can_trip_at_all() -> None:
+    alarms = import_module("false_alarms")
+    trips = alarms.Trips()
+    for name, time in (("volume", 0), ("volume", 299_999), ("volume", 700_000), ("drawdown moderate", 5)):
+        trips.tripped({"name": name, "time": time})
+    assert trips.trips["volume", "aggressive"] == 2 and trips.trips["drawdown", "moderate"] == 1
+    assert not trips.trips["drawdown", "aggressive"]
+    lines = alarms.table([alarms.Played("1m", trips.trips, int(alarms.MONTH_MS * 2), frozenset({"loop_lag"}))])
+    assert "| volume | 1 / - / - | 1 / - / - | 1 / - / - | - |" in lines
+    assert "| drawdown | 0 / - / - | 0.5 / - / - | 0 / - / - | - |" in lines
+    assert lines[-1] == "No recording carries what these need: loop_lag."
