@@ -82,7 +82,7 @@ class MarkIndex:
         if mark is None or not index or mark != mark or index != index:
             raise Unknown(f"{view.symbol}: mark {mark}, index {index}: no distance can be measured")
         value = abs(mark - index) / index * 10_000
-        return Measure(value, self.settings.max_divergence_bps, "bps", f"{view.symbol}: mark {mark:.6g} is {value:.1f} bps from its index")
+        return Measure(value, self.settings.max_divergence_bps, "bps", f"{view.symbol}: the mark is {value:.1f} bps from its index")
 
 
 def unmarked(view: InstrumentView) -> bool:

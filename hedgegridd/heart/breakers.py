@@ -91,6 +91,7 @@ class Guard:
     trusted: bool = True  # a foreign breaker nobody armed by hand acts at most at halt in live
     first: bool = False  # never armed before: a breach on the first look is held back as would_trip
     inputs: dict[str, Any] | None = None  # the snapshot that tripped it, for `explain`
+    of_vitals: bool = False  # it looks at vitals alone
     switched_off: str = ""  # why the configuration keeps it out of force
 
     @property

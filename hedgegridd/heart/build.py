@@ -93,7 +93,7 @@ def _add(panel: Panel, plugin: Any, config: Any, carries: frozenset[str], proble
     problems.extend(wrong)
     if wrong:
         return
-    guard = Guard(plugin.name, plugin.file.name, breaker, plugin.sha256)
+    guard = Guard(plugin.name, plugin.file.name, breaker, plugin.sha256, of_vitals=getattr(breaker, "needs", ())[:1] == ("vitals",))
     take_settings(guard, table, getattr(breaker, "on_trip", "halt"))
     panel.add(guard)
     missing = [need for need in getattr(breaker, "needs", ()) if need not in carries]

@@ -27,10 +27,11 @@ from hedgegridd.heart.remote import consult, remote_desks
 from hedgegridd.heart.snapshot import picture, plain
 from hedgegridd.heart.truth import Truth
 from hedgegridd.kernel.diff import Action
-from hedgegridd.model import Level, Mode, Moment, Order, OrderState, Role, Stopping, entry_side
+from hedgegridd.model import Level, Mark, Mode, Moment, Order, OrderState, Quote, Role, Stopping, Trade, entry_side
 from hedgegridd.views import Alert, Vitals
 
 MINUTE_MS = 60_000
+TICKS = frozenset({Mark, Quote, Trade})
 NO_FILL = (0, 0, 0, 0)
 EIGHT_HOURS_MS = 28_800_000
 HANDLERS: dict[type, Callable[[Engine, Any], None]] = {**on_market.HANDLERS, **on_exchange.HANDLERS, **on_house.HANDLERS}
@@ -102,7 +103,7 @@ class Engine:
                 self.errors.popleft()
                 self.dirty = True
         HANDLERS[type(event)](self, event)
-        self._risk()
+        self._risk(type(event) in TICKS)
         self._think()
         if self.remotes:
             self.question = consult(self.remotes, self.thinkers, self.question, self.out)
@@ -169,7 +170,7 @@ class Engine:
 
     # --- risk -------------------------------------------------------------------------------------------------------
 
-    def _risk(self) -> None:
+    def _risk(self, tick: bool) -> None:
         if not self.dirty:
             return
         self.dirty = False
@@ -180,8 +181,8 @@ class Engine:
         snapshot = picture(self)
         asked = set(self.questions.values())
         for guard in [*self.panel.guards.values(), *self.panel.candidates.values()]:
-            if guard.state == "disarmed" and not guard.disarmed_until:
-                continue
+            if (guard.state == "disarmed" and not guard.disarmed_until) or (tick and guard.of_vitals):
+                continue  # what machine and lines are like, no tick of the market changes
             if guard.breaker is not None:
                 outcome = self.panel.hear(guard, judge(guard.breaker, snapshot), self.now)
                 if outcome is not None:

@@ -112,6 +112,17 @@ def test_a_fault_pauses_openers_and_is_over_after_the_cooldown(name: str) -> Non
     assert not it.engine.gate.hold()
 
 
+def test_a_tick_of_the_market_asks_those_alone_that_it_concerns() -> None:
+    it = Rig(config_of(), carries=LIVE | {"marks"}, cadence_ms=1000)
+    it.start()
+    tell(it)
+    it.engine.vitals = SOUND._replace(wall=it.engine.wall, loop_lag_ms=9_000.0)
+    it.mark(1_000_000.0, seconds=0.1)
+    assert it.engine.panel.guards["loop_lag"].state == "armed"
+    it.timer()
+    assert it.engine.panel.guards["loop_lag"].state == "tripped", "time asks them all"
+
+
 def test_three_pauses_within_an_hour_are_a_halt() -> None:
     it = rig()
     for _ in range(3):
