@@ -431,7 +431,8 @@ def feed_carries(case: Case, feed: Path | None) -> Iterator[Finding]:
     from hedgegridd.feed.source import open_feed
 
     try:
-        carries = open_feed(case.config.feed, {desk.item.symbol: desk.instrument for desk in case.desks}, recording).carries
+        sized = [item for item in case.config.instrument if item.filters.tick_size and item.filters.lot_size]
+        carries = open_feed(case.config.feed, {item.symbol: item.instrument() for item in sized}, recording).carries
     except FeedError as error:
         yield finding(ERROR, "feed.path", str(recording), f"data that can be read: {error}")
         return

@@ -22,6 +22,7 @@ from stage import ROOT, SHARED
 
 from hedgegridd.config import load
 from hedgegridd.heart.breakers import Guard
+from hedgegridd.heart.window import LONG, VOLUMES
 from hedgegridd.model import Level
 from hedgegridd.plugins import Registry, equip, load_shipped
 from hedgegridd.research.backtest import prepare
@@ -34,6 +35,7 @@ SYMBOLS, INTERVALS = ("BTCUSDT", "ETHUSDT"), ("1m", "5m", "15m")
 CAPTURES = (("BTCUSDT", "btcusdt_20230404.dat.gz"), ("BTCUSDT", "btcusdt_20230405.dat.gz"), ("BTCUSDT", "btcusdt_20240718.gz"),
             ("BTCUSDT", "btcusdt_20240719.gz"), ("ETHUSDT", "ethusdt_20240718.gz"), ("ETHUSDT", "ethusdt_20240719.gz"))  # fmt: skip
 VARIED = ("daily_loss", "drawdown", "margin", "session_loss")  # the breakers that presets set
+OF_MANY_BARS = ("volatility", "volume")  # not asked of captures, which have a few bars
 AGAIN_MS = 300_000
 MONTH_MS = 30.44 * 86_400_000
 
@@ -66,7 +68,8 @@ class Trips(Mute):
 def play(symbol: str, interval: str, data: str, start: str | None, end: str | None) -> Played | None:
     """One recording, or a month of it; None where there is nothing in it."""
     registry = load_shipped()
-    asked = {name: {"enabled": name not in VARIED, "on_trip": "warn", "grace_seconds": 3600.0} for name in registry.breakers}
+    off = VARIED if start else (*VARIED, *OF_MANY_BARS)
+    asked = {name: {"enabled": name not in off, "on_trip": "warn", "grace_seconds": 3600.0} for name in registry.breakers}
     config = load(ROOT / "etc" / "backtest.toml", overrides={"breaker": asked})
     options = {"data": data, "symbol": symbol, "interval": interval, "start": start, "end": end, "funding_bps": 1.0}
     job = prepare(config, registry, options, say=lambda _: None, quiet=True)
@@ -76,9 +79,17 @@ def play(symbol: str, interval: str, data: str, start: str | None, end: str | No
     disarmed = frozenset(guard.name for guard in guards.values() if guard.state == "disarmed" and guard.name not in VARIED)
     for guard in by_preset(registry):
         run.engine.panel.add(guard)
+    if not start:
+        as_if_warm(run.engine.desks[symbol])
     run.run(times.append)
     spent = sum(after - before for before, after in pairwise(times) if after - before < 3_600_000)
     return Played("captures" if start is None else interval, trips.trips, spent, disarmed) if spent else None
+
+
+def as_if_warm(desk: Any) -> None:
+    """A capture is minutes long: what breakers know of bars is made up, what they know of quotes is the capture's."""
+    desk.window.squares.extend([1e-8] * LONG)
+    desk.window.volumes.load([1] * VOLUMES)
 
 
 def by_preset(registry: Registry) -> Iterator[Guard]:
