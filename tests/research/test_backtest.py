@@ -260,3 +260,12 @@ def test_a_module_that_is_no_dialect_is_named_with_its_line_and_played_by_the_fu
     said = [line for line in done.stderr.splitlines() if "the full engine plays" in line]
     assert len(said) == 1 and "outside the kernel dialect" in said[0]
     assert json.loads((tmp_path / "out" / "summary.json").read_text())["engine"] == "full"
+
+
+def test_a_breaker_that_the_fast_engine_does_not_know_has_the_full_one_play(tmp_path: Path) -> None:
+    data = minutes_csv(tmp_path / "BTCUSDT.csv", 400)
+    for breaker, engine in (({}, "fast"), ({"price_velocity": {"enabled": True}}, "full")):
+        config = write_config(tmp_path, breaker=breaker)
+        found = play(config, "--data", str(data), "--engine", "fast", "--out", str(tmp_path / engine))
+        assert found["engine"] == engine
+    assert any("does not know breaker price_velocity" in note for note in found["notes"])
