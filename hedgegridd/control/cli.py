@@ -330,6 +330,19 @@ def _arm(call: Call) -> int:
     return DONE if _good(result) else FAILED
 
 
+def _drill(call: Call) -> int:
+    if call.json or "list" in call.params:
+        return _plain(call)
+    from hedgegridd.control import drill
+
+    try:
+        report = drill.follow(call.socket, call.ask, lambda line: _say([line], DONE, flush=True))
+    except KeyboardInterrupt:
+        return _complain(["the drill goes on in the daemon, its report will be in: hedgegridctl drill --list"], INTERRUPTED)
+    _show(call, report)
+    return DONE if report.get("ok") else FAILED
+
+
 def _watch(call: Call) -> int:
     from hedgegridd.control import watch
 
@@ -337,8 +350,13 @@ def _watch(call: Call) -> int:
 
 
 _OWN_WAY: dict[str, Callable[[Call], int]] = {
-    "status": _status, "activate": _activate, "flatten": _flatten, "breakers.arm": _arm, "watch": _watch,
-}  # fmt: skip
+    "status": _status,
+    "activate": _activate,
+    "flatten": _flatten,
+    "breakers.arm": _arm,
+    "drill": _drill,
+    "watch": _watch,
+}
 
 
 # --- what is printed --------------------------------------------------------------------------------------------------------

@@ -133,6 +133,14 @@ VERBS: dict[str, Verb] = {
         Verb("journal.tail", READ, "the last acts", Param("order", "text", "acts of this order or client id"), _LIMIT, newest=True),
         Verb("alert.test", WRITE, "send a test message through every channel", patience=60.0),
         Verb("reload", WRITE, "read the configuration again", patience=30.0),
+        Verb(
+            "drill",
+            WRITE,
+            "stop a twin of the live account under faults, and judge it; live trades on",
+            Param("name", "text", "one scenario only", place=True),
+            Param("list", "flag", "past drills"),
+            patience=900.0,
+        ),
         Verb("ping", READ, "is anybody there", patience=2.0),
         Verb("watch", LOCAL, "a live terminal screen", patience=2.0),
     )

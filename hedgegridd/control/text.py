@@ -282,8 +282,20 @@ def _machinery(doc: dict[str, Any], ink: Ink) -> list[str]:
         + ink(f"{lost} undelivered", "red" if lost else ""),
         f"recovery     {clean(back.get('stage', UNKNOWN))}, size x {number(back.get('size_factor'))}  "
         f"loop lag {number(doc.get('loop_lag_ms_p99'))} ms",
+        *_drilled(doc.get("drill") or {}, ink),
         f"plugins      {len(plugins)}" + "".join(f"\n             {_bad_plugin(row, ink)}" for row in bad),
     ]
+
+
+def _drilled(drill: dict[str, Any], ink: Ink) -> list[str]:
+    """The drill under way, or the last one."""
+    running, last = drill.get("running"), drill.get("last")
+    if running:
+        return [f"drill        {clean(running.get('id'))} is under way: {clean(running.get('scenario'))}"]
+    if not last:
+        return []
+    result = ink(clean(last.get("result")), "green" if last.get("result") == "pass" else "red")
+    return [f"drill        last {moment(last.get('at'))}: {result}"]
 
 
 def _bad_plugin(row: dict[str, Any], ink: Ink) -> str:
@@ -317,9 +329,10 @@ def _ping(result: dict[str, Any], ink: Ink) -> list[str]:
     return [" ".join(["pong", *(f"{clean(key)} {clean(value)}" for key, value in result.items() if key != "schema")])]
 
 
-def _metrics(result: dict[str, Any], ink: Ink) -> list[str]:
+def _raw(result: dict[str, Any], ink: Ink) -> list[str]:
+    """What the daemon has put in words itself."""
     raw = result.get("text")
-    return raw.splitlines() if isinstance(raw, str) else shape(result, ink)
+    return [clean(line) for line in raw.splitlines()] if isinstance(raw, str) else shape(result, ink)
 
 
 def offline(doc: dict[str, Any], ink: Ink = PLAIN) -> list[str]:
@@ -338,7 +351,8 @@ _SCREENS: dict[str, Callable[[dict[str, Any], Ink], list[str]]] = {
     "breakers": _breakers,
     "breakers.preview": _preview,
     "ping": _ping,
-    "metrics": _metrics,
+    "metrics": _raw,
+    "drill": _raw,
 }
 
 

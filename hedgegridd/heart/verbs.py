@@ -235,6 +235,13 @@ def advance(engine: Engine, verb: Verb) -> Result:
     return {"stage": stage, "size_factor": engine.recovery.size_factor}
 
 
+def drill(engine: Engine, verb: Verb) -> Result:
+    """A drill was run on a twin of this account (live.drill): the verb's own record says who, when and how it went."""
+    if verb.params.get("result") != "pass":
+        engine.tell(notices.system_error, f"drill {verb.params.get('id')} did not pass: {verb.params.get('text')}")
+    return {"noted": True}
+
+
 VERBS: dict[str, Callable[[Engine, Verb], Result]] = {
     "activate": activate,
     "deactivate": deactivate,
@@ -247,4 +254,5 @@ VERBS: dict[str, Callable[[Engine, Verb], Result]] = {
     "breakers.reset": reset,
     "confirm": confirm,
     "advance": advance,
+    "drill": drill,
 }

@@ -118,6 +118,7 @@ class Daemon:
         self.look_after: Callable[[], Awaitable[Any]] | None = None  # the control socket's own check
         self.recent_fills: deque[dict[str, Any]] = deque(maxlen=1000)
         self.recent_alerts: deque[dict[str, Any]] = deque(maxlen=100)
+        self.drill: dict[str, Any] = {"running": None, "last": None}  # as `live.drill` has it, for `status`
 
     # --- life -------------------------------------------------------------------------------------------------------
 

@@ -25,6 +25,7 @@ from hedgegridd.views import InstrumentView, LegView, Snapshot, Vitals, WindowVi
 
 if TYPE_CHECKING:
     from hedgegridd.live.daemon import Daemon
+    from hedgegridd.live.drill import Drills
 
 Params = dict[str, Any]
 SCHEMA = status.SCHEMA
@@ -44,6 +45,7 @@ class Handlers:
         self, daemon: Daemon, config_rows: Callable[[], list[dict[str, Any]]], reload: Callable[[str], Awaitable[dict[str, Any]]]
     ) -> None:
         self.daemon, self.config_rows, self.reload = daemon, config_rows, reload
+        self.drills: Drills | None = None  # where there is a whole daemon to fork
         self._reading, self._trying = asyncio.Lock(), asyncio.Lock()
 
     async def handle(self, verb: str, params: Params, actor: str) -> dict[str, Any]:
@@ -174,6 +176,11 @@ class Handlers:
     async def reload_config(self, _: Params, actor: str) -> dict[str, Any]:
         return {"schema": SCHEMA, **await self.reload(actor)}
 
+    async def drill(self, params: Params, actor: str) -> dict[str, Any]:
+        if self.drills is None:
+            raise Refused("there is nothing to drill here")
+        return self.drills.listed() if params.get("list") else await self.drills.run(params.get("name", ""), actor)
+
 
 def _order(desk: Desk, order: Order) -> dict[str, Any]:
     sizes = desk.instrument
@@ -266,4 +273,5 @@ SHELL: dict[str, Callable[[Handlers, Params, str], Awaitable[dict[str, Any]]]] =
     "breakers.preview": Handlers.preview,
     "alert.test": Handlers.alert_test,
     "reload": Handlers.reload_config,
+    "drill": Handlers.drill,
 }

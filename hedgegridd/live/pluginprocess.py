@@ -17,33 +17,40 @@ from pathlib import Path
 MAX_LINE = 256 * 1024  #: bytes of one line; more is a flood
 
 ROOT = str(Path(__file__).resolve().parents[2])
-#: Gives way to the daemon before it imports anything (a unit's system call filter may forbid that); finds the package without an
-#: environment.
+#: Gives way to the daemon before it imports anything (a unit's system call filter may forbid that); finds its
+#: parent's own package without an environment.
 BOOT = """
 import os, sys
 try:
     os.nice(10)
 except OSError:
     pass
-sys.path.append(sys.argv[4])
-from hedgegridd.live.pluginchild import main
-main(*map(int, sys.argv[1:4]))
+at = next((i for i, path in enumerate(sys.path) if path.endswith("site-packages")), len(sys.path))
+sys.path.insert(at, sys.argv[4])
+from importlib import import_module
+import_module(sys.argv[5]).main(*map(int, sys.argv[1:4]))
 """
+PLUGIN = "hedgegridd.live.pluginchild"
 
 
 class Process:
     """One process and its socket: writes what is asked, splits what comes into lines, notices death by pidfd and by end of file."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, memory_bytes: int, heard: Callable[[bytes], None], died: Callable[[str], None]
+        self,
+        loop: asyncio.AbstractEventLoop,
+        memory_bytes: int,
+        heard: Callable[[bytes], None],
+        died: Callable[[str], None],
+        module: str = PLUGIN,
     ) -> None:
-        """Spawn; raises OSError. `heard` gets each line, `died` is called once at most and never after `kill`."""
+        """Spawn; raises OSError. `heard` gets each line, `died` is called once at most and never after `kill`. `module` has its `main`."""
         self._loop, self._heard, self._died, self._open = loop, heard, died, True
         self._buffer, self._unsent = bytearray(), bytearray()
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         try:
-            self._process = _spawn(theirs.fileno(), memory_bytes)
+            self._process = _spawn(theirs.fileno(), memory_bytes, module)
         except OSError:
             ours.close()
             raise
@@ -125,14 +132,14 @@ class Process:
             self._loop.call_later(pause, self._reap, min(pause * 2, 1.0))
 
 
-def _spawn(fd: int, memory_bytes: int) -> subprocess.Popen[bytes]:
+def _spawn(fd: int, memory_bytes: int, module: str) -> subprocess.Popen[bytes]:
     """The child, with an empty environment, in a process group of its own.
 
     Not in a new session: the kernel may weigh sessions against each other, and then its nice value would count for nothing.
     Called in the loop's own thread, because its PR_SET_PDEATHSIG fires when the *thread* that spawned it ends; it takes about 1 ms.
     """
     return subprocess.Popen(
-        [sys.executable, "-I", "-X", "utf8", "-c", BOOT, str(fd), str(os.getpid()), str(memory_bytes), ROOT],
+        [sys.executable, "-I", "-X", "utf8", "-c", BOOT, str(fd), str(os.getpid()), str(memory_bytes), ROOT, module],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

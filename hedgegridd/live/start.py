@@ -29,6 +29,7 @@ from hedgegridd.journal import Journal, Recovered
 from hedgegridd.live import lease, log, services, status
 from hedgegridd.live.alerts import Alerts
 from hedgegridd.live.daemon import Daemon, wall_ms
+from hedgegridd.live.drill import Drills
 from hedgegridd.live.dryrun import DryRun
 from hedgegridd.live.errands import Errands
 from hedgegridd.live.handlers import Handlers
@@ -340,6 +341,7 @@ class Shell:
         self.channels.configure(config.alert)
         self.services = Services(self.hosts, self.errands, registry, lambda: status.status(self.daemon), config)
         self.handlers = Handlers(self.daemon, self._config_rows, self._reload)
+        self.handlers.drills = Drills(self.daemon, state, self._checkpoint)
         self.server = Server(
             socket, self.handlers.handle, admin_group=config.daemon.admin_group, group=config.daemon.group, state_dir=state
         )

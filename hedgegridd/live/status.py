@@ -49,6 +49,7 @@ def status(daemon: Daemon) -> dict[str, Any]:
         "decisions_hash": engine.hash,
         "counts": dict(engine.counts),
         "hold": engine.gate.hold(),
+        "drill": dict(daemon.drill),
     }
 
 

@@ -28,7 +28,7 @@ cp {ROOT}/hedgegridd/*.py /opt/hedgegridd/lib/hedgegridd/
 cp {ROOT}/hedgegridd/live/__init__.py {ROOT}/hedgegridd/live/log.py {ROOT}/hedgegridd/live/notify.py /opt/hedgegridd/lib/hedgegridd/live/
 cp -r {Path(loguru.__file__).parent} /opt/hedgegridd/lib/
 chmod -R a+rX /opt/hedgegridd
-cp {UNITS}/*.service /etc/systemd/system/
+cp {UNITS}/*.service {UNITS}/*.timer /etc/systemd/system/
 cp {UNITS}/sysusers.d/hedgegridd.conf /usr/lib/sysusers.d/
 cp {UNITS}/tmpfiles.d/hedgegridd.conf /usr/lib/tmpfiles.d/
 systemd-sysusers
@@ -87,6 +87,13 @@ def test_the_unit_runs_the_program_that_is_installed() -> None:
     assert "ExecStart=/opt/hedgegridd/bin/hedgegridd run --config /etc/hedgegridd/hedgegridd.toml" in _settings("hedgegridd.service")
 
 
+def test_a_drill_is_the_daemons_user_at_its_socket_and_nothing_more() -> None:
+    settings = _settings("hedgegridd-drill.service")
+    assert "ExecStart=/opt/hedgegridd/bin/hedgegridctl --socket /run/hedgegridd/hedgegridd.sock drill" in settings
+    assert {"Type=oneshot", "User=hedgegridd", "PrivateNetwork=yes", "Requisite=hedgegridd.service"} <= set(settings)
+    assert {"OnCalendar=monthly", "Persistent=yes"} <= set(_settings("hedgegridd-drill.timer"))
+
+
 # --- under systemd --------------------------------------------------------------------------------------------------------
 
 
@@ -108,6 +115,14 @@ def test_the_security_score(unit: str) -> None:
     assert run.returncode == 0
     score = re.search(r"level for \S+: ([\d.]+)", run.stdout)
     assert score is not None and float(score[1]) <= 1.2
+
+
+def test_verify_has_nothing_to_say_of_the_drill() -> None:
+    run = _systemd("""
+    cp /opt/hedgegridd/bin/hedgegridd /opt/hedgegridd/bin/hedgegridctl
+    systemd-analyze verify /etc/systemd/system/hedgegridd-drill.service /etc/systemd/system/hedgegridd-drill.timer 2>&1
+    """)
+    assert (run.returncode, run.stdout) == (0, "")
 
 
 def test_users_and_folders() -> None:

@@ -1,0 +1,239 @@
+"""Drills with real processes: the twin is stopped, killed and starved of its disk, while the daemon beside it trades on untouched."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from journeys.daemon_process import DaemonProcess, held, holding
+from journeys.live_process import LiveProcess, live
+
+from hedgegridd.live.scenarios import SCENARIOS
+
+Home = Callable[..., DaemonProcess]
+TWIN = b"hedgegridd.live.twin"
+
+
+def twins(parent: int) -> set[int]:
+    """The twin processes of this one, and theirs."""
+    found = set()
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            ours = TWIN in (path / "cmdline").read_bytes() and int((path / "stat").read_text().rsplit(")", 1)[1].split()[1]) == parent
+        except (OSError, ValueError):
+            continue
+        if ours:
+            found |= {int(path.name)} | twins(int(path.name))
+    return found
+
+
+def gone(processes: set[int], seconds: float = 5.0) -> bool:
+    """Are they all gone, in time?"""
+    end = time.monotonic() + seconds
+    while any(Path(f"/proc/{pid}").exists() for pid in processes):
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+def left(daemon: DaemonProcess) -> list[Path]:
+    """Folders of twins."""
+    return list((daemon.state / "drills").glob(".twin-*"))
+
+
+class Drill:
+    """`hedgegridctl drill` on its way."""
+
+    def __init__(self, daemon: DaemonProcess, *words: str) -> None:
+        self.daemon = daemon
+        program = [sys.executable, "-c", "from hedgegridd.control.cli import main; main()", "--socket", str(daemon.socket), "drill", *words]
+        self.process = subprocess.Popen(program, env=daemon._environ(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def under_way(self, scenario: str) -> set[int]:
+        """Until this scenario's twin runs; its processes."""
+        end = time.monotonic() + 30
+        while time.monotonic() < end:
+            running = self.daemon.status()["drill"]["running"] or {}
+            found = twins(self.daemon.pid)
+            if running.get("scenario") == scenario and found and left(self.daemon):
+                return found
+            time.sleep(0.01)
+        raise AssertionError(f"{scenario} never ran: {self.daemon.log[-2000:]}")
+
+    def ended(self) -> tuple[int, str, str]:
+        out, err = self.process.communicate(timeout=60)
+        return self.process.returncode, out, err
+
+
+# --- paper ----------------------------------------------------------------------------------------------------------------
+
+
+def test_every_drill_passes_and_live_is_as_it_was(home: Home) -> None:
+    daemon = held(home(minutes=3_000)).start(speed="0.6")  # a bar in 100 s
+    before = daemon.status()
+    done = daemon.ctl("drill", seconds=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    report = json.loads(next((daemon.state / "drills").glob("*.json")).read_text())
+    assert [row["scenario"] for row in report["scenarios"]] == list(SCENARIOS)
+    assert report["result"] == "pass" and all(row["result"] == "pass" for row in report["scenarios"])
+    text = next((daemon.state / "drills").glob("*.txt")).read_text()
+    assert done.stdout.endswith(text) and "kill: pass" in done.stdout, "progress, then the report"
+    after = daemon.status()
+    same = ("decisions_hash", "kill_switch", "counts")
+    assert {key: before[key] for key in same} == {key: after[key] for key in same}, "the market stood still: so did live"
+    assert not daemon.kill_file.exists() and not left(daemon) and not twins(daemon.pid)
+    note = daemon.acts("verb")[-1]
+    assert (note["name"], note["params"]["result"], note["params"]["id"]) == ("drill", "pass", report["id"])
+    assert note["actor"].startswith("uid=") and after["drill"] == {"running": None, "last": after["drill"]["last"]}
+    assert (after["drill"]["last"]["id"], after["drill"]["last"]["failed"]) == (report["id"], [])
+    listed = json.loads(daemon.ctl("drill", "--list", "--json").stdout)["drill"]
+    assert [(row["id"], row["result"]) for row in listed] == [(report["id"], "pass")]
+    assert daemon.stop() == 0
+    daemon.sound()
+
+
+def test_live_trades_on_meanwhile(home: Home) -> None:
+    daemon = holding(home(minutes=40_000), speed="600")
+    before = daemon.status()["counts"]
+    report = daemon.call("drill", 60, name="thin")
+    assert report["ok"], report["text"]
+    assert daemon.status()["counts"]["orders"] > before["orders"]
+    daemon.kill()
+    daemon.sound()
+    assert not any("drill" in row["reason"] for row in daemon.acts("kill"))
+
+
+def test_a_deadline_that_a_ban_outlasts_is_a_failed_drill(home: Home) -> None:
+    """Nothing is wrong with the twin; its deadline is too short for what happens, and the drill says so."""
+    daemon = held(home(minutes=3_000, flatten={"deadline_seconds": 1.0})).start(speed="1")
+    done = daemon.ctl("drill", "ban")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "FAIL  ban" in done.stdout and "flat in time: not flat within 1 s" in done.stdout
+    assert daemon.status()["drill"]["last"]["failed"] == ["ban"]
+    assert daemon.acts("verb")[-1]["params"]["result"] == "fail"
+    assert "did not pass" in daemon.log, "a page went out"
+    assert json.loads(daemon.ctl("drill", "ban", "--json").stdout)["ok"] is False
+    assert daemon.ctl("drill", "--list").returncode == 0
+
+
+def test_one_drill_at_a_time_and_none_by_another_name(home: Home) -> None:
+    daemon = held(home(minutes=3_000)).start(speed="1")
+    drill = Drill(daemon, "ban")
+    drill.under_way("ban")
+    second = daemon.ctl("drill", "kill")
+    assert second.returncode == 1 and "a drill is under way" in second.stderr
+    assert drill.ended()[0] == 0
+    wrong = daemon.ctl("drill", "bann")
+    assert wrong.returncode == 1 and "did you mean 'ban'" in wrong.stderr
+
+
+def test_the_order_to_stop_live_comes_before_any_drill(home: Home) -> None:
+    daemon = held(home(minutes=3_000)).start(speed="1")
+    drill = Drill(daemon, "ban")
+    processes = drill.under_way("ban")
+    assert daemon.ctl("activate", "--reason", "the real one").returncode == 0
+    daemon.flat()
+    drill.ended()
+    assert gone(processes)
+    daemon.until(lambda status: status["drill"]["running"] is None)
+    assert not left(daemon)
+    assert daemon.engaged()["reason"] == "the real one"
+
+
+@pytest.mark.parametrize("scenario", ["ban", "crash"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["stopped", "killed"])
+def test_an_interrupted_drill_leaves_nothing_behind(home: Home, number: int, scenario: str) -> None:
+    daemon = held(home(minutes=3_000)).start(speed="1")
+    drill = Drill(daemon, scenario)
+    processes = drill.under_way(scenario)
+    daemon.signal(number)
+    daemon.ended()
+    assert drill.ended()[0] in (1, 3)
+    assert gone(processes), "the twin outlived its daemon"
+    if number == signal.SIGKILL:  # nobody was left to tidy up: the next start does
+        daemon.start(speed="1")
+    assert not left(daemon)
+    if daemon.runs:
+        assert daemon.call("drill", 60, name="kill")["ok"]
+
+
+def test_whoever_stops_looking_does_not_stop_the_drill(home: Home) -> None:
+    daemon = held(home(minutes=3_000)).start(speed="1")
+    drill = Drill(daemon, "ban")
+    drill.under_way("ban")
+    drill.process.send_signal(signal.SIGINT)
+    code, _, err = drill.ended()
+    assert code == 130 and "goes on in the daemon" in err
+    daemon.until(lambda status: (status["drill"]["last"] or {}).get("result") == "pass", 30)
+
+
+@pytest.mark.parametrize("mode", ["monitor", "dry_run"])
+def test_a_mode_that_trades_nothing_is_drilled_with_legs_of_its_own(home: Home, mode: str) -> None:
+    daemon = home(minutes=3_000, mode=mode).start(speed="600")
+    daemon.until(lambda status: status["instruments"][0]["last_bar_at"])
+    report = daemon.call("drill", 60, name="gap")
+    assert report["ok"], report["text"]
+    assert "2 of them opened for the drill" in report["text"]
+    assert daemon.status()["mode"] == mode
+
+
+# --- live -----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def trader(tmp_path: Path) -> Iterator[LiveProcess]:
+    with live(tmp_path / "d", start_walk_per_s=0.0) as made:
+        yield made
+
+
+def test_live_is_drilled_and_its_exchange_hears_nothing_of_it(trader: LiveProcess) -> None:
+    trader.both_held()
+    trader.call("pause")  # or a new bar may move its grid meanwhile
+    settled = settle(trader)
+    before, asked, truth = trader.status(), len(trader.requests()), trader.truth()[:2]
+    report = trader.call("drill", 120)
+    assert report["ok"] and report["mode"] == "live", report["text"]
+    made = [row for row in trader.requests()[asked:] if row["method"] != "GET" and "countdown" not in row["path"].lower()]
+    assert not [row for row in made if "listenKey" not in row["path"]], f"after {settled} s of quiet"
+    assert trader.truth()[:2] == truth
+    after = trader.status()
+    assert (after["decisions_hash"], after["counts"]["orders"]) == (before["decisions_hash"], before["counts"]["orders"])
+    assert not after["kill_switch"]["active"]
+    text = json.dumps(report)
+    assert not [secret for secret in (trader.sim.api_key, trader.sim.api_secret) if secret in text]
+    trader.until_sound()
+    assert trader.stop() == 0
+    trader.sound()
+
+
+def settle(trader: LiveProcess) -> float:
+    """Until nothing is decided any more for a second."""
+    since, last = time.monotonic(), ""
+    begun = since
+    while time.monotonic() - since < 1.0:
+        assert time.monotonic() - begun < 30, "the grid never rests"
+        if (now := trader.status()["decisions_hash"]) != last:
+            since, last = time.monotonic(), now
+        time.sleep(0.05)
+    return time.monotonic() - begun
+
+
+def test_the_twin_of_a_live_daemon_knows_no_secret(trader: LiveProcess) -> None:
+    trader.both_held()
+    drill = Drill(trader, "ban")
+    processes = drill.under_way("ban")
+    for pid in processes:
+        assert (Path(f"/proc/{pid}") / "environ").read_bytes() == b""
+    fork: Any = next(trader.state.glob("drills/.twin-*/fork.json"))
+    assert fork.parent.stat().st_mode & 0o777 == 0o700
+    text = fork.read_text()
+    assert not [word for word in (trader.sim.api_key, trader.sim.api_secret, trader.sim.rest_url, "api_key") if word in text]
+    assert drill.ended()[0] == 0
