@@ -34,6 +34,7 @@ MEMORY_BYTES = 1 << 30  # of address space; what it uses is about a tenth
 GRACE_SECONDS = 30.0  # for one scenario, beside the flatten's own deadline for each of its faults
 LONGEST_DEADLINE = 60.0  # seconds; a drill does not wait longer for flat, whatever flatten.deadline_seconds says
 LISTED = 50
+MOST_RECORDS = 50_000  # of live's journal since the fork that are replayed: a feed played as fast as it goes makes more
 _WITHOUT = ("alert", "service", "metrics", "http", "backtest", "optimize")  # tables that a twin has no use for
 Json = dict[str, Any]
 
@@ -87,10 +88,9 @@ class Drills:
 
     # --- asked ------------------------------------------------------------------------------------------------------
 
-    def listed(self) -> Json:
+    async def listed(self) -> Json:
         """Past drills, newest first."""
-        rows = [_summary(json.loads(path.read_text())) for path in self._reports()[:LISTED]]
-        return {"schema": SCHEMA, "drill": rows}
+        return {"schema": SCHEMA, "drill": await asyncio.get_running_loop().run_in_executor(None, self._past, LISTED)}
 
     async def run(self, name: str, actor: str) -> Json:
         """One scenario, or all of them where `name` is ""; the report. Refused where it cannot be done now."""
@@ -136,10 +136,10 @@ class Drills:
         home = Path(tempfile.mkdtemp(prefix=TWINS, dir=self.folder))
         try:
             await self._write_fork(home)
-            rows = await self._watched(home, names, deadline)
+            rows, again = await self._watched(home, names, deadline)
         finally:  # off the loop: to take away what was synced may take the disk a while
             await asyncio.get_running_loop().run_in_executor(None, _remove, home)
-        live = _verdict("live", "untouched", [*self._judge_live(before), *_lag(self.daemon.lags, before["lags"])])
+        live = _verdict("live", "untouched", [*self._judge_live(before, again), *_lag(self.daemon.lags, before["lags"])])
         passed = all(row["result"] == "pass" for row in (*rows, live))
         report = {"schema": SCHEMA, "id": ident, "ok": passed, "result": "pass" if passed else "fail", "at": iso(now), "actor": actor,
                   "mode": self.daemon.engine.mode.value, "deadline_seconds": deadline, "seconds": round(time.monotonic() - begun, 3),
@@ -155,7 +155,7 @@ class Drills:
         text = json.dumps(fork)
         await asyncio.get_running_loop().run_in_executor(None, (home / "fork.json").write_text, text)
 
-    async def _watched(self, home: Path, names: list[str], deadline: float) -> list[Json]:
+    async def _watched(self, home: Path, names: list[str], deadline: float) -> tuple[list[Json], Json]:
         """Listen to the child, but no longer than live has no trouble of its own."""
         drilling = asyncio.ensure_future(self._listen(home, names, deadline))
         trouble = asyncio.ensure_future(self._trouble())
@@ -171,24 +171,29 @@ class Drills:
                     await one
 
     async def _trouble(self) -> None:
-        while not self.daemon.engine.active():
+        """Until live has something to stop or to close."""
+        kill = self.daemon.engine.kill
+        was = (kill.active, kill.since)
+        while not self.daemon.engine.active() and (self.daemon.engine.kill.active, self.daemon.engine.kill.since) == was:
             await asyncio.sleep(0.05)
 
-    async def _listen(self, home: Path, names: list[str], deadline: float) -> list[Json]:
+    async def _listen(self, home: Path, names: list[str], deadline: float) -> tuple[list[Json], Json]:
+        """The scenarios' verdicts, and what the replay of live's own journal meanwhile says."""
         rows: list[Json] = []
+        book = self.daemon.disk.journal
+        frm, running = book.seq, self.daemon.drill["running"]
         async with Child(TWIN, MEMORY_BYTES) as child:
             child.say({"folder": str(home), "scenarios": names, "deadline": deadline})
-            while "done" not in (line := await child.line(GRACE_SECONDS + 2 * deadline)):
-                if "failed" in line:
-                    raise Lost(f"the twin failed: {line['failed']}")
-                running = self.daemon.drill["running"]
+            while "done" not in (line := _sound(await child.line(GRACE_SECONDS + 2 * deadline))):
                 if "begun" in line:
                     running["scenario"] = line["begun"]
                     continue
                 name = line["scenario"]
                 rows.append(_verdict(name, SCENARIOS[name].happens, [Finding(**one) for one in line["findings"]]))
+                rows[-1]["certificates"] = line["certificates"]
                 running["done"].append({"scenario": name, "result": rows[-1]["result"]})
-        return rows
+            child.say({"journal": str(book.folder), "frm": frm, "to": min(book.seq, frm + MOST_RECORDS)})
+            return rows, _sound(await child.line(GRACE_SECONDS + deadline))
 
     # --- live, meanwhile --------------------------------------------------------------------------------------------
 
@@ -198,21 +203,17 @@ class Drills:
         return {"kill": (kill.active, kill.level, kill.since), "file": _mark(self.daemon.disk.latch.path), "hash": engine.hash,
                 "orders": engine.counts["orders"], "lags": list(self.daemon.lags)}  # fmt: skip
 
-    def _judge_live(self, before: Json) -> list[Finding]:
-        """The live daemon may trade meanwhile, but its kill switch and that file are as they were."""
+    def _judge_live(self, before: Json, again: Json) -> list[Finding]:
+        """The live daemon may trade meanwhile, but its kill switch is as it was, and all it decided comes of its own inputs."""
         after = self._live()
         same = all(before[key] == after[key] for key in ("kill", "file"))
-        latch = Finding(
-            "live kill switch untouched", same, "its state and its file are as before" if same else "it changed during the drill"
-        )
-        placed = after["orders"] - before["orders"]
+        latch = Finding("live kill switch untouched", same, "its state and its file are as before" if same else "it changed meanwhile")
         quiet = before["hash"] == after["hash"]
-        text = (
-            f"decisions hash {after['hash'][:12] or '-'} as before"
-            if quiet
-            else f"{placed} orders of its own, hash {before['hash'][:12]} to {after['hash'][:12]}"
+        traded = (
+            f"decisions hash {after['hash'][:12] or '-'} as before" if quiet else f"{after['orders'] - before['orders']} orders meanwhile"
         )
-        return [latch, Finding("live traded on by its own inputs", True, text)]
+        text = f"{traded}; {again['acts']} acts made again from its journal, {again['mismatches']} differ"
+        return [latch, Finding("live decided by its own inputs", again["mismatches"] == 0, text)]
 
     # --- kept -------------------------------------------------------------------------------------------------------
 
@@ -223,9 +224,18 @@ class Drills:
     def _reports(self) -> list[Path]:
         return sorted(self.folder.glob("*.json"), reverse=True)
 
+    def _past(self, most: int) -> list[Json]:
+        return [_summary(json.loads(path.read_text())) for path in self._reports()[:most]]
+
     def _show_last(self) -> None:
-        newest = self._reports()[:1]
-        self.daemon.drill["last"] = _summary(json.loads(newest[0].read_text())) if newest else None
+        self.daemon.drill["last"] = next(iter(self._past(1)), None)
+
+
+def _sound(line: Json) -> Json:
+    """What the child says, unless it says that it failed."""
+    if "failed" in line:
+        raise Lost(f"the twin failed: {line['failed']}")
+    return line
 
 
 def for_twin(config: Json) -> Json:

@@ -179,7 +179,7 @@ class Handlers:
     async def drill(self, params: Params, actor: str) -> dict[str, Any]:
         if self.drills is None:
             raise Refused("there is nothing to drill here")
-        return self.drills.listed() if params.get("list") else await self.drills.run(params.get("name", ""), actor)
+        return await (self.drills.listed() if params.get("list") else self.drills.run(params.get("name", ""), actor))
 
 
 def _order(desk: Desk, order: Order) -> dict[str, Any]:

@@ -142,15 +142,21 @@ def _both_legs(tape: list[Row], _: float) -> Finding:
     return Finding("both legs covered", bool(legs) and not bare, f"not closed: {', '.join(bare)}" if bare else text)
 
 
+def certificate(tape: list[Row]) -> dict[str, Any] | None:
+    """What the flatten's result certifies; None where it does not."""
+    found: dict[str, Any] | None = (_first(tape, "end").get("result") or {}).get("certificate")
+    return found
+
+
 def _certified(tape: list[Row], _: float) -> Finding:
-    result = _first(tape, "end").get("result") or {}
-    good = result.get("status") == "flat" and bool(result.get("reason"))
-    text = (
-        f"{len(result.get('closing_positions', ()))} closes, {result.get('cancelled_orders')} orders cancelled"
-        if good
-        else "no result of the flatten"
-    )
-    return Finding("result of the flatten journaled", good, text)
+    """The flatten's result is journaled, and its certificate names the report that proves it flat."""
+    rule, result, paper = "flatten certified", _first(tape, "end").get("result") or {}, certificate(tape) or {}
+    good = result.get("status") == "flat" and bool(paper.get("proof", {}).get("reads"))
+    if not good:
+        return Finding(rule, False, "the journal has no certificate of it")
+    cost = f"slippage {paper['slippage_usdt']:.2f} USDT, fees {paper['fees_usdt']:.2f} USDT"
+    text = f"{len(result['closing_positions'])} closes, {result['cancelled_orders']} orders cancelled, {cost}"
+    return Finding(rule, True, f"{text}, proven by {paper['proof']['reads']} reports")
 
 
 def _replayed(tape: list[Row], _: float) -> Finding:

@@ -5,7 +5,8 @@ made up from the forked prices. The process has an empty environment, a configur
 parent, and has a fence: it can open no connection and write no file elsewhere. What happened goes on a tape for the judge.
 
 Talk, a JSON line each: parent {"folder", "scenarios", "deadline"} -> child {"begun": name} and {"scenario": name, "findings": [...]}
-for each, then {"done": true}, or {"failed": why}. A child of that child plays the twin that is killed (`{"part": ...}`).
+for each, then {"done": true}, or {"failed": why}; parent {"journal", "frm", "to"} -> child {"acts", "mismatches"}. A child of that
+child plays the twin that is killed (`{"part": ...}`).
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from typing import Any
 
 from hedgegridd import journal
 from hedgegridd.config import parse
+from hedgegridd.errors import JournalDamaged
 from hedgegridd.feed.live import Live
 from hedgegridd.feed.synthetic import Synthetic
 from hedgegridd.heart.build import build
@@ -34,7 +36,7 @@ from hedgegridd.live.drill import MEMORY_BYTES, TWIN, Child
 from hedgegridd.live.latch import Latch
 from hedgegridd.live.pluginchild import harden
 from hedgegridd.live.replay import replay
-from hedgegridd.live.scenarios import SCENARIOS, Fault, Finding, judge
+from hedgegridd.live.scenarios import SCENARIOS, Fault, Finding, Row, certificate, judge
 from hedgegridd.live.start import NoHosts, begin_anew, checkpoint_of, damaged, open_alerts, open_exchange, open_journal, recover, started
 from hedgegridd.live.twinexchange import Tape, TwinExchange
 from hedgegridd.model import Mode, Role
@@ -61,6 +63,8 @@ def main(fd: int, parent: int, memory_bytes: int) -> None:
         sys.dont_write_bytecode = True
         sys.addaudithook(fence.look)
         asyncio.run(_part(order, fence, say) if "part" in order else _scenarios(order, fence, say))
+        if "part" not in order and (line := inbox.readline()):
+            say(again(**json.loads(line)))
     except Exception as error:  # a fence: whatever a drill runs into is told, not lost with the process
         with suppress(OSError):
             say({"failed": f"{type(error).__name__}: {error}"})
@@ -100,18 +104,32 @@ class Fence:
 async def _scenarios(order: dict[str, Any], fence: Fence, say: Say) -> None:
     for name in order["scenarios"]:
         say({"begun": name})
-        findings: list[Finding] = []
+        findings, certificates = list[Finding](), list[Any]()
         faults = SCENARIOS[name].faults
         for number, fault in enumerate(faults):
-            found = await try_fault(Path(order["folder"]), f"{name}-{number}", fault, order["deadline"], fence)
+            rows = await try_fault(Path(order["folder"]), f"{name}-{number}", fault, order["deadline"], fence)
             label = f" ({fault.jump_pct:+g} %)" if len(faults) > 1 else ""
-            findings += [one._replace(rule=one.rule + label) for one in found]
-        say({"scenario": name, "findings": [one._asdict() for one in findings]})
+            findings += [one._replace(rule=one.rule + label) for one in judge(rows, order["deadline"])]
+            certificates.append(certificate(rows))
+        say({"scenario": name, "findings": [one._asdict() for one in findings], "certificates": certificates})
     say({"done": True})
 
 
-async def try_fault(folder: Path, name: str, fault: Fault, deadline: float, fence: Fence) -> list[Finding]:
-    """One fault in a twin of its own; `folder` holds the fork."""
+def again(journal: str, frm: int, to: int) -> dict[str, Any]:
+    """Replay the live journal: is all that live decided meanwhile what its own inputs make of it?"""
+    for last in (False, True):
+        try:
+            found = replay(Path(journal), load_shipped(), frm, to)
+            break
+        except (OSError, JournalDamaged):  # most likely a segment was being compressed
+            if last:
+                raise
+            time.sleep(1.0)
+    return {"acts": found.acts, "mismatches": len(found.mismatches)}
+
+
+async def try_fault(folder: Path, name: str, fault: Fault, deadline: float, fence: Fence) -> list[Row]:
+    """The tape of one fault in a twin of its own; `folder` holds the fork."""
     home = folder / name
     home.mkdir(mode=0o700)
     if fault.crash:
@@ -121,7 +139,7 @@ async def try_fault(folder: Path, name: str, fault: Fault, deadline: float, fenc
         tape.close()
     else:
         tape = await play(folder, home, fault, deadline, fence)
-    return judge(tape.rows, deadline)
+    return tape.rows
 
 
 async def _killed(folder: Path, name: str, deadline: float) -> None:

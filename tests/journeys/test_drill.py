@@ -84,6 +84,8 @@ def test_every_drill_passes_and_live_is_as_it_was(home: Home) -> None:
     report = json.loads(next((daemon.state / "drills").glob("*.json")).read_text())
     assert [row["scenario"] for row in report["scenarios"]] == list(SCENARIOS)
     assert report["result"] == "pass" and all(row["result"] == "pass" for row in report["scenarios"])
+    papers = [one for row in report["scenarios"] for one in row["certificates"]]
+    assert len(papers) == 8 and all(one["proof"]["reads"] and one["legs"] for one in papers)
     text = next((daemon.state / "drills").glob("*.txt")).read_text()
     assert done.stdout.endswith(text) and "kill: pass" in done.stdout, "progress, then the report"
     after = daemon.status()

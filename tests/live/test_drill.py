@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rig import BARS, Rig, calm, config_of, hold
+from rig import BARS, Rig, calm, config_of, hold, instrument_table
 
 from hedgegridd.live.drill import for_twin
 from hedgegridd.live.scenarios import BAN_SECONDS, SCENARIOS, Fault, Finding, Row, judge, text_of
@@ -26,10 +26,13 @@ RULES = [
     "never more closed than held",
     "no opener once ordered to stop",
     "both legs covered",
-    "result of the flatten journaled",
+    "flatten certified",
     "its journal replays",
     "twin kept to itself",
 ]
+
+
+CERTIFICATE = {"legs": [], "slippage_usdt": 0.1, "fees_usdt": 0.2, "proof": {"reads": 1}}
 
 
 def ask(t: float, leg: int, role: int = Role.CLOSE) -> Row:
@@ -58,7 +61,7 @@ def tape(**changed: Any) -> list[Row]:
             "latched": True,
             "held": [],
             "orders": 0,
-            "result": {"status": "flat", "reason": "drill", "closing_positions": [1, 2], "cancelled_orders": 4},
+            "result": {"status": "flat", "reason": "drill", "closing_positions": [1, 2], "cancelled_orders": 4, "certificate": CERTIFICATE},
             "acts": 12,
             "mismatches": 0,
             "tries": [],
@@ -111,6 +114,7 @@ def test_a_good_tape_passes_with_its_times() -> None:
         (tape(held={"legs": [["BTCUSDT", LONG, 3, False]]}), RULES[4]),
         (tape(end={"result": None}), RULES[5]),
         (tape(end={"result": {"status": "failed", "reason": "drill"}}), RULES[5]),
+        (tape(end={"result": {"status": "flat", "reason": "drill"}}), RULES[5]),
         (tape(end={"mismatches": 1}), RULES[6]),
         (tape(end={"acts": 0}), RULES[6]),
         (tape(end={"tries": ["socket.connect ('1.2.3.4', 443)"]}), RULES[7]),
@@ -250,6 +254,9 @@ def test_a_jump_moves_every_price() -> None:
 def forked(folder: Path, *legs: str, **tables: Any) -> Path:
     """A fork of a heart that holds these legs, as the daemon writes it."""
     rig = calm(**tables)
+    for symbol in rig.engine.desks:
+        if rig.desk(symbol).bar is None:
+            rig.bars([500_000] * 3, symbol)
     if legs:
         hold(rig, *legs)
     traits = {"carries": sorted(BARS), "cadence_ms": rig.cadence_ms}
@@ -265,13 +272,27 @@ def wall() -> int:
 
 
 def tried(folder: Path, fault: Fault, deadline: float) -> dict[str, Finding]:
-    found = asyncio.run(try_fault(folder, "one", fault, deadline, Fence(folder)))
-    return {one.rule: one for one in found}
+    rows = asyncio.run(try_fault(folder, "one", fault, deadline, Fence(folder)))
+    return {one.rule: one for one in judge(rows, deadline)}
 
 
 def test_a_twin_is_stopped_and_flat(tmp_path: Path) -> None:
     found = tried(forked(tmp_path, "long", "short"), Fault(), 5.0)
     assert [rule for rule, one in found.items() if not one.held] == []
+
+
+@pytest.mark.parametrize("method", ["limit", "twap"])
+def test_whatever_way_of_closing_is_configured_is_drilled(tmp_path: Path, method: str) -> None:
+    table = {"use_market_orders": False, "method": method, "over_seconds": 1.0}
+    found = tried(forked(tmp_path, "long", "short", flatten=table), Fault(refusals=1, halves=1), 6.0)
+    assert [rule for rule, one in found.items() if not one.held] == []
+
+
+def test_two_symbols_are_four_legs(tmp_path: Path) -> None:
+    both = [instrument_table("BTCUSDT"), instrument_table("ETHUSDT")]
+    found = tried(forked(tmp_path, "long", instrument=both), Fault(jump_pct=5.0), 5.0)
+    assert [rule for rule, one in found.items() if not one.held] == []
+    assert "4 legs held and closed, 3 of them" in found["both legs covered"].text
 
 
 def test_an_empty_account_is_given_both_legs(tmp_path: Path) -> None:
@@ -292,7 +313,7 @@ def test_a_fork_under_the_kill_switch_is_drilled_all_the_same(tmp_path: Path) ->
 def test_a_fault_that_never_ends_fails(tmp_path: Path, fault: Fault) -> None:
     found = tried(forked(tmp_path, "long", "short"), fault, 1.0)
     assert not found["flat in time"].held and "still shows BTCUSDT long" in found["flat in time"].text
-    assert not found["both legs covered"].held and not found["result of the flatten journaled"].held
+    assert not found["both legs covered"].held and not found["flatten certified"].held
     assert found["acknowledged = latched"].held and found["never more closed than held"].held
     assert found["its journal replays"].held
 
