@@ -95,6 +95,7 @@ FENCES = {
     "hedgegridd/live/pluginchild.py::answer",
     "hedgegridd/live/start.py::_as_it_was",
     "hedgegridd/live/twin.py::main",
+    "hedgegridd/live/twin.py::_tried",
     "hedgegridd/live/start.py::_reload_by_signal",
     "hedgegridd/plugins.py::load_shipped",
     "hedgegridd/plugins.py::load_exchange",

@@ -38,7 +38,7 @@ from hedgegridd.live.pluginchild import harden
 from hedgegridd.live.replay import replay
 from hedgegridd.live.scenarios import SCENARIOS, Fault, Finding, Row, certificate, judge
 from hedgegridd.live.start import NoHosts, begin_anew, checkpoint_of, damaged, open_alerts, open_exchange, open_journal, recover, started
-from hedgegridd.live.twinexchange import Tape, TwinExchange
+from hedgegridd.live.twinexchange import Tape, TwinExchange, read
 from hedgegridd.model import Mode, Role
 from hedgegridd.plugins import Registry, load_shipped
 
@@ -73,10 +73,15 @@ def main(fd: int, parent: int, memory_bytes: int) -> None:
 
 
 class Fence:
-    """An audit hook: refuses connections, and files outside of `folder`; what was tried stays in `tries`."""
+    """An audit hook: refuses connections, and files outside of `folder`; what was tried is written down there, for a life may be killed."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.tries = f"{folder}/", list[str]()
+        self.folder, self._book = f"{folder}/", folder / "tries"
+
+    @property
+    def tries(self) -> list[str]:
+        """What was tried in any process of this drill."""
+        return self._book.read_text().splitlines() if self._book.exists() else []
 
     def look(self, event: str, args: tuple[Any, ...]) -> None:
         """Called by the interpreter before it does such a thing."""
@@ -94,7 +99,8 @@ class Fence:
             self._refuse(f"{event} {path}")
 
     def _refuse(self, what: str) -> None:
-        self.tries.append(what[:200])
+        with self._book.open("a") as book:
+            book.write(f"{what[:200]}\n")
         raise PermissionError(errno.EPERM, f"a twin may not: {what}")
 
 
@@ -107,12 +113,21 @@ async def _scenarios(order: dict[str, Any], fence: Fence, say: Say) -> None:
         findings, certificates = list[Finding](), list[Any]()
         faults = SCENARIOS[name].faults
         for number, fault in enumerate(faults):
-            rows = await try_fault(Path(order["folder"]), f"{name}-{number}", fault, order["deadline"], fence)
+            rows, why = await _tried(Path(order["folder"]), f"{name}-{number}", fault, order["deadline"], fence)
             label = f" ({fault.jump_pct:+g} %)" if len(faults) > 1 else ""
             findings += [one._replace(rule=one.rule + label) for one in judge(rows, order["deadline"])]
+            findings += [Finding(f"the twin lived{label}", False, why)] if why else []
             certificates.append(certificate(rows))
         say({"scenario": name, "findings": [one._asdict() for one in findings], "certificates": certificates})
     say({"done": True})
+
+
+async def _tried(folder: Path, name: str, fault: Fault, deadline: float, fence: Fence) -> tuple[list[Row], str]:
+    """The tape, and what the twin died of, "" = nothing."""
+    try:
+        return await try_fault(folder, name, fault, deadline, fence), ""
+    except Exception as error:  # a fence: a kill path that raises is what a drill is there to find
+        return read(folder / name / "tape"), f"{type(error).__name__}: {error}"
 
 
 def again(journal: str, frm: int, to: int) -> dict[str, Any]:
@@ -135,11 +150,9 @@ async def try_fault(folder: Path, name: str, fault: Fault, deadline: float, fenc
     if fault.crash:
         await _killed(folder, name, deadline)
         await _taken_up(folder, name, deadline)
-        tape = Tape(home / "tape")
-        tape.close()
     else:
-        tape = await play(folder, home, fault, deadline, fence)
-    return tape.rows
+        await play(folder, home, fault, deadline, fence)
+    return read(home / "tape")
 
 
 async def _killed(folder: Path, name: str, deadline: float) -> None:
@@ -177,8 +190,8 @@ async def _part(order: dict[str, Any], fence: Fence, say: Say) -> None:
 
 
 async def play(folder: Path, home: Path, fault: Fault, deadline: float, fence: Fence, *, resumed: bool = False,
-               closing: Callable[[], None] | None = None) -> Tape:  # fmt: skip
-    """Live through one fault; the tape. `resumed`: go on where a killed life stopped. `closing` is told when a close has left."""
+               closing: Callable[[], None] | None = None) -> None:  # fmt: skip
+    """Live through one fault, for the tape. `resumed`: go on where a killed life stopped. `closing` is told when a close has left."""
     twin = Twin(json.loads((folder / "fork.json").read_text()), home, fault, resumed)
     task = asyncio.create_task(twin.daemon.run(twin.first))
     try:
@@ -192,7 +205,6 @@ async def play(folder: Path, home: Path, fault: Fault, deadline: float, fence: F
     finally:
         await twin.end(task)
     twin.testify(fence)
-    return twin.tape
 
 
 class Twin:

@@ -26,11 +26,16 @@ BANNED, REFUSED = -1003, -4131
 BEYOND = 0.002  # of the price: how far beyond the farthest stop a jump goes at least
 
 
+def read(path: Path) -> list[Row]:
+    """The rows of a tape, none where there is none."""
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
 class Tape:
     """What happened in one twin, a line a row; taken up again by the process that takes up a killed one's state."""
 
     def __init__(self, path: Path) -> None:
-        self.rows: list[Row] = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        self.rows = read(path)
         self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
 
     def note(self, what: str, **facts: Any) -> None:

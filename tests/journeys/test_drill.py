@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,9 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from journeys.daemon_process import DaemonProcess, held, holding
+import tiny_grid
+from journeys.daemon_process import DaemonProcess, held, holding, settings
+from journeys.figures import note, percentile
 from journeys.live_process import LiveProcess, live
 
+from hedgegridd.control.client import Client
 from hedgegridd.live.scenarios import SCENARIOS
 
 Home = Callable[..., DaemonProcess]
@@ -73,6 +77,18 @@ class Drill:
         return self.process.returncode, out, err
 
 
+def pinged(daemon: DaemonProcess, while_: Callable[[], bool]) -> list[float]:
+    """How long the daemon's loop lets a reader wait, again and again, seconds."""
+    waits = []
+    with Client(str(daemon.socket)) as client:
+        while while_():
+            begun = time.perf_counter()
+            client.call("ping", {}, 10.0)
+            waits.append(time.perf_counter() - begun)
+            time.sleep(0.01)
+    return waits
+
+
 # --- paper ----------------------------------------------------------------------------------------------------------------
 
 
@@ -92,14 +108,26 @@ def test_every_drill_passes_and_live_is_as_it_was(home: Home) -> None:
     same = ("decisions_hash", "kill_switch", "counts")
     assert {key: before[key] for key in same} == {key: after[key] for key in same}, "the market stood still: so did live"
     assert not daemon.kill_file.exists() and not left(daemon) and not twins(daemon.pid)
-    note = daemon.acts("verb")[-1]
-    assert (note["name"], note["params"]["result"], note["params"]["id"]) == ("drill", "pass", report["id"])
-    assert note["actor"].startswith("uid=") and after["drill"] == {"running": None, "last": after["drill"]["last"]}
+    record = daemon.acts("verb")[-1]
+    assert (record["name"], record["params"]["result"], record["params"]["id"]) == ("drill", "pass", report["id"])
+    assert record["actor"].startswith("uid=") and after["drill"] == {"running": None, "last": after["drill"]["last"]}
     assert (after["drill"]["last"]["id"], after["drill"]["last"]["failed"]) == (report["id"], [])
     listed = json.loads(daemon.ctl("drill", "--list", "--json").stdout)["drill"]
     assert [(row["id"], row["result"]) for row in listed] == [(report["id"], "pass")]
     assert daemon.stop() == 0
     daemon.sound()
+
+
+def test_the_loop_of_live_feels_little_of_it(home: Home) -> None:
+    daemon = held(home(minutes=3_000)).start(speed="1")
+    end = time.monotonic() + 5
+    before = pinged(daemon, lambda: time.monotonic() < end)
+    drill = Drill(daemon)
+    during = pinged(daemon, lambda: drill.process.poll() is None)
+    assert drill.ended()[0] == 0
+    note("a reader's wait before a drill", before)
+    note("a reader's wait during all drills", during)
+    assert percentile(during, 0.99) < 0.25
 
 
 def test_live_trades_on_meanwhile(home: Home) -> None:
@@ -185,6 +213,28 @@ def test_a_mode_that_trades_nothing_is_drilled_with_legs_of_its_own(home: Home, 
     assert report["ok"], report["text"]
     assert "2 of them opened for the drill" in report["text"]
     assert daemon.status()["mode"] == mode
+
+
+BREAKER = """
+from hedgegridd import hookimpl
+class Quiet:
+    name = "quiet"
+    def check(self, snapshot): return None
+@hookimpl
+def register_breakers(register): register(Quiet)
+"""
+
+
+def test_an_account_that_strangers_think_for_is_drilled_without_them(home: Home) -> None:
+    instrument = settings(None)["instrument"][0] | {"strategy": "tiny", "params": {"grid": {"step_bps": 30.0}}}
+    daemon = home(minutes=20_000, instrument=[instrument], daemon={"plugin_dirs": ["plugins"]})
+    (daemon.home / "plugins").mkdir()
+    shutil.copy(tiny_grid.__file__, daemon.home / "plugins" / "strategy_tiny.py")
+    (daemon.home / "plugins" / "breaker_quiet.py").write_text(BREAKER)
+    daemon.start(speed="600")
+    daemon.until(lambda status: status["counts"]["fills"] and any(row["name"] == "quiet" for row in status["breakers"]), 40)
+    report = daemon.call("drill", 60, name="thin")
+    assert report["ok"], report["text"]
 
 
 # --- live -----------------------------------------------------------------------------------------------------------------

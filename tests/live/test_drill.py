@@ -14,7 +14,7 @@ from rig import BARS, Rig, calm, config_of, hold, instrument_table
 
 from hedgegridd.live.drill import for_twin
 from hedgegridd.live.scenarios import BAN_SECONDS, SCENARIOS, Fault, Finding, Row, judge, text_of
-from hedgegridd.live.twin import Fence, price_of, shipped_without_doors, stand_in, try_fault
+from hedgegridd.live.twin import Fence, _scenarios, price_of, shipped_without_doors, stand_in, try_fault
 from hedgegridd.live.twinexchange import REFUSED, Tape, TwinExchange, moved
 from hedgegridd.model import Accepted, Bar, Cancelled, Fill, Mark, Order, Quote, Rejected, Role, Side, Trade
 from hedgegridd.plugins import load_shipped
@@ -316,6 +316,15 @@ def test_a_fault_that_never_ends_fails(tmp_path: Path, fault: Fault) -> None:
     assert not found["both legs covered"].held and not found["flatten certified"].held
     assert found["acknowledged = latched"].held and found["never more closed than held"].held
     assert found["its journal replays"].held
+
+
+def test_a_twin_that_dies_is_told_as_a_failure(tmp_path: Path) -> None:
+    said = list[dict[str, Any]]()
+    order = {"folder": str(tmp_path), "scenarios": ["kill"], "deadline": 1.0}  # there is no fork to begin with
+    asyncio.run(_scenarios(order, Fence(tmp_path), said.append))
+    findings = said[1]["findings"]
+    assert [row["rule"] for row in findings if not row["held"]] == [*RULES, "the twin lived"]
+    assert "FileNotFoundError" in findings[-1]["text"]
 
 
 def test_a_stand_in_is_large_enough_for_the_exchange() -> None:
