@@ -247,3 +247,22 @@ def test_an_instance_has_its_own_place() -> None:
 def test_the_readme_leads_out_again() -> None:
     said = parts(under_systemd(f"{UNINSTALL}\necho == left; ls -d /etc/hedgegridd /var/lib/hedgegridd {OPT} 2>/dev/null || true\n"))
     assert said["left"] == ""
+
+
+def test_the_unit_lets_a_drill_be_done_as_its_own_unit_asks_for_one() -> None:
+    """Under the daemon's own sandbox: a child process, its priority, its limits, its folder."""
+    said = parts(
+        under_systemd("""
+    echo == start; systemctl start hedgegridd-drill; echo $?
+    echo == list; hedgegridctl drill --list --json; echo
+    echo == modes; stat -c '%U:%G %a' /var/lib/hedgegridd/drills /var/lib/hedgegridd/drills/*.json
+    echo == left; ls -A /var/lib/hedgegridd/drills | grep -c twin || true
+    echo == log; said -u hedgegridd-drill
+    """)
+    )
+    assert said["start"] == "0", said["log"]
+    (row,) = json.loads(said["list"])["drill"]
+    assert (row["result"], row["scenarios"], row["failed"]) == ("pass", 7, []), said["log"]
+    assert said["modes"].splitlines() == ["hedgegridd:hedgegridd 750", "hedgegridd:hedgegridd 640"]
+    assert said["left"] == "0"
+    assert "PASS  crash" in said["log"]
