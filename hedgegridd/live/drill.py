@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -34,6 +35,7 @@ MEMORY_BYTES = 1 << 30  # of address space; what it uses is about a tenth
 GRACE_SECONDS = 30.0  # for one scenario, beside the flatten's own deadline for each of its faults
 LONGEST_DEADLINE = 60.0  # seconds; a drill does not wait longer for flat, whatever flatten.deadline_seconds says
 LISTED = 50
+TICKS = 4  # of the daemon's loop in a second, see `Daemon.lags`
 MOST_RECORDS = 50_000  # of live's journal since the fork that are replayed: a feed played as fast as it goes makes more
 _WITHOUT = ("alert", "service", "metrics", "http", "backtest", "optimize")  # tables that a twin has no use for
 Json = dict[str, Any]
@@ -139,10 +141,11 @@ class Drills:
             rows, again = await self._watched(home, names, deadline)
         finally:  # off the loop: to take away what was synced may take the disk a while
             await asyncio.get_running_loop().run_in_executor(None, _remove, home)
-        live = _verdict("live", "untouched", [*self._judge_live(before, again), *_lag(self.daemon.lags, before["lags"])])
+        took = time.monotonic() - begun
+        live = _verdict("live", "untouched", [*self._judge_live(before, again), *_lag(list(self.daemon.lags), before["lags"], took)])
         passed = all(row["result"] == "pass" for row in (*rows, live))
         report = {"schema": SCHEMA, "id": ident, "ok": passed, "result": "pass" if passed else "fail", "at": iso(now), "actor": actor,
-                  "mode": self.daemon.engine.mode.value, "deadline_seconds": deadline, "seconds": round(time.monotonic() - begun, 3),
+                  "mode": self.daemon.engine.mode.value, "deadline_seconds": deadline, "seconds": round(took, 3),
                   "scenarios": rows, "live": live, "report": str(self.folder / f"{ident}.json")}  # fmt: skip
         await asyncio.get_running_loop().run_in_executor(None, self._keep, report)
         return report
@@ -225,7 +228,8 @@ class Drills:
         return sorted(self.folder.glob("*.json"), reverse=True)
 
     def _past(self, most: int) -> list[Json]:
-        return [_summary(json.loads(path.read_text())) for path in self._reports()[:most]]
+        rows = (_read(path) for path in self._reports())
+        return list(islice((row for row in rows if row is not None), most))
 
     def _show_last(self) -> None:
         self.daemon.drill["last"] = next(iter(self._past(1)), None)
@@ -252,16 +256,23 @@ def _verdict(name: str, happens: str, findings: list[Finding]) -> Json:
     return {"scenario": name, "happens": happens, "result": "pass" if held else "fail", "findings": [one._asdict() for one in findings]}
 
 
+def _read(path: Path) -> Json | None:
+    """A report in short; None where it is none any more: nobody's start or status may fail for it."""
+    try:
+        return _summary(json.loads(path.read_text()))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
 def _summary(report: Json) -> Json:
     failed = [row["scenario"] for row in (*report["scenarios"], report["live"]) if row["result"] != "pass"]
     keys = ("id", "at", "actor", "mode", "result", "seconds")
     return {**{key: report[key] for key in keys}, "scenarios": len(report["scenarios"]), "failed": failed}
 
 
-def _lag(lags: Any, before: list[float]) -> list[Finding]:
+def _lag(lags: list[float], before: list[float], seconds: float) -> list[Finding]:
     """How late the live loop's own ticks came, before and meanwhile; a figure, not a rule: the machine may be another's as well."""
-    now = list(lags)
-    fresh = now[len(before) :] if len(now) > len(before) else now[-40:]
+    fresh = lags[-max(1, int(seconds * TICKS)) :]
     if not fresh or not before:
         return []
     text = f"worst {max(fresh):.1f} ms in {len(fresh)} ticks; before {max(before):.1f} ms in {len(before)}"

@@ -7,12 +7,13 @@ import json
 import math
 import os
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from rig import BARS, Rig, calm, config_of, hold, instrument_table
 
-from hedgegridd.live.drill import for_twin
+from hedgegridd.live.drill import Drills, for_twin
 from hedgegridd.live.scenarios import BAN_SECONDS, SCENARIOS, Fault, Finding, Row, judge, text_of
 from hedgegridd.live.twin import Fence, _scenarios, price_of, shipped_without_doors, stand_in, try_fault
 from hedgegridd.live.twinexchange import REFUSED, Tape, TwinExchange, moved
@@ -158,6 +159,20 @@ def test_the_report_says_which_rule_failed_and_when() -> None:
     assert text.splitlines()[0] == "drill 1  FAIL  mode paper, by uid=0, 2.0 s"
     assert "FAIL  ban: the exchange refuses everything" in text
     assert "FAIL     1.500 s  flat in time: not flat within 1 s" in text
+
+
+def test_a_report_that_is_none_any_more_keeps_no_daemon_from_starting(tmp_path: Path) -> None:
+    folder = tmp_path / "drills"
+    (folder / ".twin-left").mkdir(parents=True)
+    (folder / "3.json").write_text("{torn")
+    (folder / "2.json").write_text('{"id": "2"}')
+    whole = {"id": "1", "at": "t", "actor": "a", "mode": "paper", "result": "pass", "seconds": 1.0}
+    (folder / "1.json").write_text(json.dumps({**whole, "scenarios": [], "live": {"scenario": "live", "result": "pass"}}))
+    daemon: Any = SimpleNamespace(drill={"running": None, "last": None})
+    drills = Drills(daemon, tmp_path, dict)
+    assert daemon.drill["last"] == {**whole, "scenarios": 0, "failed": []}
+    assert asyncio.run(drills.listed())["drill"] == [daemon.drill["last"]]
+    assert not (folder / ".twin-left").exists(), "what a killed daemon left is swept"
 
 
 # --- what a twin gets -------------------------------------------------------------------------------------------------------
