@@ -101,12 +101,22 @@ class Snapshot(NamedTuple):
 
 
 class Trip(NamedTuple):
-    """A breaker says stop. `level` None = the configured `on_trip`; a Trip may only raise it."""
+    """A breaker says stop. `level` None = the configured `on_trip`; a Trip may only raise it.
+
+    `symbol` and `leg` (Leg.LONG, Leg.SHORT) say where alone: this symbol, this leg, or this leg of every symbol; left out, the account.
+    A Trip names one place: a breaker that finds two in breach names the account."""
 
     reason: str
     value: float | None = None
     threshold: float | None = None
     level: Level | None = None
+    symbol: str = ""
+    leg: int | None = None
+
+    @property
+    def narrow(self) -> bool:
+        """Is less than the account meant?"""
+        return bool(self.symbol) or self.leg is not None
 
 
 class Measure(NamedTuple):

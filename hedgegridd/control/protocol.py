@@ -28,6 +28,7 @@ FAILED, REFUSED, FORBIDDEN, BUSY = -32000, -32001, -32003, -32004
 READ, WRITE, LOCAL = "read", "write", "local"  # LOCAL: the client's own, never sent
 
 LEGS, BOTH, LEVELS = ("long", "short"), ("long", "short", "both"), ("halt", "flatten")
+MODES = ("normal", "take-profit-only", "graceful", "flatten")
 
 
 class Fault(Exception):
@@ -61,6 +62,7 @@ class Verb:
 _REASON = Param("reason", "text", "why, for the journal", need=True)
 _SYMBOL = Param("symbol", "text", "this symbol only")
 _LEG = Param("leg", "leg", "this leg only")
+_MODE = Param("mode", "mode", " | ".join(MODES), need=True, place=True)
 _BREAKER = Param("name", "text", "the breaker", need=True, place=True)
 _SINCE = Param("since", "time", "from this UTC time on, ISO 8601")
 _LIMIT = Param("limit", "count", "at most so many")
@@ -117,6 +119,7 @@ VERBS: dict[str, Verb] = {
         Verb("throttle", WRITE, "scale new quantities by 0..1", Param("factor", "factor", "0..1", need=True, place=True), _SYMBOL, _LEG),
         Verb("pause", WRITE, "cancel and withhold openers; closers and stops stay", _SYMBOL, _LEG),
         Verb("resume", WRITE, "end a pause", _SYMBOL, _LEG),
+        Verb("mode", WRITE, "what a leg may still do", _MODE, _SYMBOL, _LEG, _REASON),
         Verb("orders", READ, "resting orders", _LIMIT),
         Verb("positions", READ, "both legs of every symbol"),
         Verb("fills", READ, "executions", _SINCE, _LIMIT, newest=True),
@@ -156,6 +159,7 @@ KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "leg": ("long or short", LEGS),
     "legs": ("long, short or both", BOTH),
     "level": ("halt or flatten", LEVELS),
+    "mode": (", ".join(MODES), MODES),
 }
 
 

@@ -232,11 +232,20 @@ def instrument(row: dict[str, Any], ink: Ink = PLAIN) -> list[str]:
 
 
 def _leg(name: str, leg: dict[str, Any]) -> list[str]:
+    mode = "" if leg.get("mode", "normal") == "normal" else f"mode {clean(leg['mode'])}"
     if not leg.get("qty"):
-        return [name, "flat" if leg.get("qty") == 0 else UNKNOWN, "", "", "", ""]
+        return [name, "flat" if leg.get("qty") == 0 else UNKNOWN, "", "", "", "", mode]
     guard = "protected" if leg.get("protected") else "UNPROTECTED"
     stop = f"stop {number(leg.get('stop_price'))}"
-    return [name, number(leg["qty"]), f"at {number(leg.get('entry_price'))}", f"pnl {money(leg.get('unrealized_pnl_usdt'))}", stop, guard]
+    return [
+        name,
+        number(leg["qty"]),
+        f"at {number(leg.get('entry_price'))}",
+        f"pnl {money(leg.get('unrealized_pnl_usdt'))}",
+        stop,
+        guard,
+        mode,
+    ]
 
 
 def _account(doc: dict[str, Any]) -> list[str]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from hedgegridd.errors import Unknown
-from hedgegridd.model import Level
+from hedgegridd.model import BOTH, Leg, Level
 from hedgegridd.views import Measure, Snapshot, Trip
 
 
@@ -42,8 +42,11 @@ def judge(breaker: Any, snapshot: Snapshot) -> Verdict:
 def believed(trip: Trip | None, measure: Measure | None) -> Verdict:
     """Only numbers pass as numbers. A trip counts whatever its figures; a measure without a value is unknown, never fine (law 7)."""
     if trip is not None:
+        if trip.leg is not None and trip.leg not in tuple(Leg):
+            return Verdict(error=f"it tripped for leg {trip.leg!r:.40}, expected Leg.LONG, Leg.SHORT or None")
         level = trip.level if trip.level in LEVELS.values() else None
-        trip = Trip(str(trip.reason), number(trip.value), number(trip.threshold), level if level is None else Level(level))
+        figures = (number(trip.value), number(trip.threshold), level if level is None else Level(level))
+        trip = Trip(str(trip.reason), *figures, str(trip.symbol), trip.leg if trip.leg is None else int(trip.leg))
     if measure is None or (number(measure.value) is not None and number(measure.threshold) is not None):
         return Verdict(trip, measure)
     if trip is not None:
@@ -90,6 +93,7 @@ class Guard:
     disarmed_until: int = 0  # 0 = until a person arms it
     trusted: bool = True  # a foreign breaker nobody armed by hand acts at most at halt in live
     first: bool = False  # never armed before: a breach on the first look is held back as would_trip
+    acted: list[list[Any]] = field(default_factory=list)  # (symbol, leg, level) that this trip has stopped; "" and BOTH: all of them
     inputs: dict[str, Any] | None = None  # the snapshot that tripped it, for `explain`
     of_vitals: bool = False  # it looks at vitals alone
     switched_off: str = ""  # why the configuration keeps it out of force
@@ -98,6 +102,19 @@ class Guard:
     def fraction(self) -> float | None:
         """How much of the way to the threshold is used."""
         return self.value / self.threshold if self.value is not None and self.threshold else None
+
+    def reaches(self, symbol: str, leg: int, level: int = 0) -> bool:
+        """Has its trip stopped this place at this level or a higher one?"""
+        return any(one in ("", symbol) and its in (BOTH, leg) and high >= level for one, its, high in self.acted)
+
+    @property
+    def everywhere(self) -> bool:
+        """Is its trip one of the account?"""
+        return not self.acted or self.reaches("", BOTH)
+
+    def stopped(self, scope: list[tuple[str, int]]) -> bool:
+        """Has it stopped one of these legs, or its symbol, and not the account?"""
+        return not self.everywhere and any(self.reaches(symbol, leg) for symbol, leg in scope)
 
     def row(self) -> dict[str, Any]:
         """As `status` shows it."""
@@ -112,6 +129,7 @@ class Guard:
             "on_trip": self.on_trip.name.lower(),
             "file": self.file,
             "reason": self.why,
+            "where": [" ".join((one or "every symbol", *(Leg(its).name.lower(),) * (its != BOTH))) for one, its, _ in self.acted],
         }
 
 
@@ -154,7 +172,7 @@ class Panel:
         """Into force, with what its predecessor was found to be."""
         self.candidates.pop(guard.name, None)
         if old is not None and old.state != "check_error":
-            for name in ("state", "why", "since", "in_breach", "disarmed_until", "pause_until", "pauses", "trusted", "warned"):
+            for name in ("state", "why", "since", "in_breach", "disarmed_until", "pause_until", "pauses", "trusted", "warned", "acted"):
                 setattr(guard, name, getattr(old, name))
         self.guards[guard.name] = guard
         self.guards = dict(sorted(self.guards.items()))
@@ -216,6 +234,7 @@ class Panel:
         if now - guard.unknown_since >= guard.grace_ms:
             guard.state, guard.since, guard.in_breach = "tripped", now, True
             guard.why = f"inputs unknown for {(now - guard.unknown_since) / 1000:.0f} s: {text}"
+            guard.acted = [["", BOTH, int(Level.FLATTEN)]]  # it has spoken for the account: the same breach is not a second trip
             return Tripped(guard, Level.HALT, Trip(guard.why))
         if guard.state != "unknown":
             guard.state, guard.why, guard.since = "unknown", text, now
@@ -232,8 +251,11 @@ class Panel:
             level = min(level, Level.HALT)
         if level == Level.PAUSE:
             guard.pause_until = now + guard.cooldown_ms
-        if guard.in_breach and guard.state == "tripped":
+        at = (trip.symbol, BOTH if trip.leg is None else trip.leg)
+        if guard.in_breach and guard.state == "tripped" and (not guard.acted or guard.reaches(*at, level)):
             return None
+        if guard.state != "tripped":
+            guard.acted = []
         guard.in_breach = True
         guard.state, guard.why, guard.since = "tripped", trip.reason, now
         if level == Level.PAUSE:
@@ -241,6 +263,8 @@ class Panel:
             if len(guard.pauses) >= PAUSES_TO_HALT:
                 level, trip = Level.HALT, trip._replace(reason=f"{trip.reason}; {len(guard.pauses)} pauses within an hour")
                 guard.why, guard.pause_until = trip.reason, 0
+        if not guard.reaches(*at, level):
+            guard.acted.append([*at, int(level)])
         return Tripped(guard, level, trip)
 
     def _fine(self, guard: Guard, now: int) -> Noticed | None:
@@ -267,26 +291,26 @@ class Panel:
 
     @staticmethod
     def _clear(guard: Guard, now: int) -> Noticed:
-        guard.state, guard.why, guard.since = "armed", "", now
+        guard.state, guard.why, guard.since, guard.acted = "armed", "", now, []
         return Noticed(guard, "cleared", "no longer in breach")
 
-    def hold(self) -> str:
-        """Why openers are withheld by a guard right now; "" = by none."""
+    def hold(self, symbol: str = "", leg: int = BOTH) -> str:
+        """Why openers are withheld by a guard right now, in the whole account or on this leg; "" = by none."""
         for guard in self.guards.values():
             if guard.state == "unknown":
                 return f"breaker {guard.name}: unknown: {guard.why}"
-            if guard.state == "tripped" and guard.pause_until:
+            if guard.state == "tripped" and guard.pause_until and (not guard.acted or guard.reaches(symbol, leg)):
                 return f"breaker {guard.name}: paused: {guard.why}"
         return ""
 
     def in_breach(self) -> list[Guard]:
-        """Guards that would trip again at once."""
-        return [guard for guard in self.guards.values() if guard.in_breach and guard.state != "disarmed"]
+        """Guards that would stop the account again at once."""
+        return [guard for guard in self.guards.values() if guard.in_breach and guard.state != "disarmed" and guard.everywhere]
 
     def reset(self, guard: Guard, now: int) -> None:
         """Let a tripped guard start anew; it trips again at once if its line is still crossed."""
         guard.state, guard.why, guard.since, guard.in_breach, guard.pause_until, guard.pauses = "armed", "", now, False, 0, []
-        guard.unknown_since, guard.warned = 0, False
+        guard.unknown_since, guard.warned, guard.acted = 0, False, []
 
     def arm(self, guard: Guard, now: int) -> Guard:
         """A person vouches for it; a new version that waits is put in force."""
@@ -304,9 +328,10 @@ class Panel:
     def disarm(guard: Guard, why: str, now: int, until: int = 0) -> None:
         """Take it out of force, for good or until a time; shown as degraded."""
         guard.state, guard.why, guard.since, guard.disarmed_until, guard.in_breach = "disarmed", why, now, until, False
+        guard.acted = []
 
     _KEPT = ("state", "why", "value", "threshold", "unit", "since", "warned", "in_breach", "unknown_since", "pause_until", "pauses",
-             "disarmed_until", "trusted", "first", "file", "sha256", "host", "inputs")  # fmt: skip
+             "disarmed_until", "trusted", "first", "file", "sha256", "host", "inputs", "acted")  # fmt: skip
     _FOREIGN = ("on_trip", "warn_fraction", "grace_ms", "cooldown_ms")  # a shipped one has these from the configuration
 
     def dump(self) -> dict[str, Any]:

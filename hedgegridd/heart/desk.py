@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from hedgegridd.heart.modes import LegMode, Standing
 from hedgegridd.heart.orders import Orders
 from hedgegridd.heart.tally import Tally, tally
 from hedgegridd.heart.window import LONG, Window
@@ -66,7 +67,7 @@ class Desk:
         self.adopts = False  # at a start in live: take up a position that the journal cannot explain
         self.basis_at_entry: list[float | None] = [None, None]
         self.throttle = [1.0, 1.0]
-        self.paused = [False, False]
+        self.standing = [Standing(), Standing()]  # the mode of each leg
         self.halted = ""  # why nothing may open on this symbol until a person resumes it
         self.broken = False  # its strategy failed, and is not asked again until then
         self.guarded = ""  # why the strategy's own risk_management pauses this symbol's openers
@@ -490,7 +491,7 @@ class Desk:
 
     # --- checkpoint -----------------------------------------------------------------------------------------------
 
-    _PLAIN = ("throttle", "paused", "halted", "broken", "guarded", "errors", "errors_until", "funding_cost", "paid_at", "adopted_at",
+    _PLAIN = ("throttle", "halted", "broken", "guarded", "errors", "errors_until", "funding_cost", "paid_at", "adopted_at",
               "owed", "owed_at", "basis_at_entry", "mark", "beside_mark", "traded", "volume", "trades", "index", "funding_rate",
               "next_funding", "funding_interval_ms", "seen", "ready")  # fmt: skip
 
@@ -499,6 +500,7 @@ class Desk:
         plain = {name: pack(getattr(self, name)) for name in self._PLAIN}
         bar = list(self.bar) if self.bar else None
         quote = list(self.quote) if self.quote else None
+        plain["modes"] = [one.row() for one in self.standing]
         refusals = [[*key, *refusal] for key, refusal in self.refusals.items()]
         window = None if self.window is None else self.window.dump()
         return {"books": list(self.books), "orders": self.orders.dump(), "strategy": self.strategy.name, "state": pack(self.state),
@@ -511,6 +513,8 @@ class Desk:
         self.orders.load(data["orders"])
         if data["strategy"] == self.strategy.name:  # another strategy begins anew
             self.state = unpack(self.state, data["state"])
+        paused = [LegMode.TAKE_PROFIT_ONLY * was for was in data.get("paused", (0, 0))]  # what a version without modes knew
+        self.standing = [Standing.of(row) for row in data.get("modes", [[mode] for mode in paused])]
         self.bar = Bar(*data["bar"]) if data["bar"] else None
         self.quote = Quote(*data["quote"]) if data["quote"] else None
         put(self.wish, data["wish"])

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from hedgegridd.heart import checkpoint, lines, notices, on_exchange, on_house, on_market, protect
+from hedgegridd.heart import checkpoint, lines, modes, notices, on_exchange, on_house, on_market, protect
 from hedgegridd.heart.account import Account
 from hedgegridd.heart.beat import Beat
 from hedgegridd.heart.breakers import Guard, Noticed, Panel, Tripped, Verdict, judge
@@ -27,7 +27,7 @@ from hedgegridd.heart.remote import consult, remote_desks
 from hedgegridd.heart.snapshot import picture, plain
 from hedgegridd.heart.truth import Truth
 from hedgegridd.kernel.diff import Action
-from hedgegridd.model import Level, Mark, Mode, Moment, Order, OrderState, Quote, Role, Stopping, Trade, entry_side
+from hedgegridd.model import BOTH, Level, Mark, Mode, Moment, Order, OrderState, Quote, Role, Stopping, Trade, entry_side
 from hedgegridd.views import Alert, Vitals
 
 MINUTE_MS = 60_000
@@ -175,6 +175,7 @@ class Engine:
             return
         self.dirty = False
         self._guard_desks()
+        modes.look(self)
         lines.look(self)
         if not self.kill.enabled:
             return
@@ -184,9 +185,7 @@ class Engine:
             if (guard.state == "disarmed" and not guard.disarmed_until) or (tick and guard.of_vitals):
                 continue  # what machine and lines are like, no tick of the market changes
             if guard.breaker is not None:
-                outcome = self.panel.hear(guard, judge(guard.breaker, snapshot), self.now)
-                if outcome is not None:
-                    self._obey(outcome)
+                self.hear(guard, judge(guard.breaker, snapshot))
             elif (guard.host, guard.name) not in asked:
                 self.question += 1
                 self.questions[self.question] = (guard.host, guard.name)
@@ -203,14 +202,12 @@ class Engine:
 
     def hear(self, guard: Guard, verdict: Verdict) -> None:
         """Take in what a breaker said, and act on a trip."""
+        if verdict.trip is not None and verdict.trip.symbol and verdict.trip.symbol not in self.desks:
+            verdict = Verdict(error=f"tripped for {verdict.trip.symbol!r}, expected one of {', '.join(self.desks)}")
         outcome = self.panel.hear(guard, verdict, self.now)
-        if outcome is not None:
-            self._obey(outcome)
-
-    def _obey(self, outcome: Tripped | Noticed) -> None:
         if isinstance(outcome, Tripped):
             self._trip(outcome)
-        else:
+        elif outcome is not None:
             self._notice(outcome)
 
     def hear_host(self, host: str, name: str, verdict: Verdict) -> None:
@@ -235,10 +232,19 @@ class Engine:
         guard, level, trip = tripped
         guard.inputs = plain(picture(self))
         self.write("trip", name=guard.name, level=level.name.lower(), reason=trip.reason, value=trip.value, threshold=trip.threshold,
-                   inputs=guard.inputs)  # fmt: skip
+                   inputs=guard.inputs, **({"symbol": trip.symbol, "leg": trip.leg} if trip.narrow else {}))  # fmt: skip
         self.tell(notices.breaker_tripped, guard.name, trip, level, guard.unit)
-        if level >= Level.HALT:
-            self.engage(level, f"breaker {guard.name}: {trip.reason}", f"breaker.{guard.name}", "")
+        self.stop(level, f"breaker {guard.name}: {trip.reason}", f"breaker.{guard.name}", trip.symbol, trip.leg)
+
+    def stop(self, level: Level, reason: str, source: str, symbol: str = "", leg: int | None = None) -> None:
+        """Halt or flatten what is named and nothing beside it: the account by its latch, a symbol or a leg by its mode."""
+        if level < Level.HALT:
+            return
+        if not symbol and leg is None:
+            self.engage(level, reason, source, "")
+        else:
+            scope = modes.scope_of(self, [symbol] if symbol else self.desks, BOTH if leg is None else leg)
+            modes.tighten(self, scope, modes.OF_LEVEL[level], reason, source)
 
     def funding_watch(self, desk: Desk) -> None:
         """Tell where funding, scaled to eight hours, costs a leg more than people want to pay unasked."""
@@ -479,15 +485,10 @@ class Engine:
         self.write("flatten", reason=reason, scope=flatten.scope, usdt=[self.desks[symbol].held_usdt(leg) for symbol, leg in flatten.scope])
         self.tell(notices.flatten_started, reason, scope)
 
-    def flatten(self, scope: list[tuple[str, int]], reason: str, ticket: int) -> None:
-        """Close these legs on a person's word, and keep them paused until `resume`."""
-        for symbol, leg in scope:
-            self.desks[symbol].paused[leg] = True
-        self.start_flatten(scope, reason, kill=False, ticket=ticket)
-
     def _flatten(self) -> None:
         if self.kill.active and self.kill.level == Level.FLATTEN and self.held_legs() and not self.killing():
             self.start_flatten(self.everything(), self.kill.reason, kill=True)  # a fill came after flat, or while nobody looked
+        modes.keep_flat(self)
         for flatten in self.active():
             flatten.advance(self.desks, self, self.now)
             if flatten.proven(self.now):

@@ -74,9 +74,8 @@ class Gate:
             return f"{desk.symbol}: {desk.guarded}"
         if desk.window is not None and not desk.window.warm:
             return f"{desk.symbol}: breakers have not seen enough yet to compare with"
-        if desk.paused[leg]:
-            return f"{desk.symbol} {Leg(leg).name.lower()} is paused"
-        return ""
+        why = desk.standing[leg].hold()
+        return f"{desk.symbol} {Leg(leg).name.lower()} {why}" if why else self.panel.hold(desk.symbol, leg)
 
     def holds(self, desk: Desk) -> tuple[str, str]:
         """The first reason that withholds each leg's openers."""

@@ -9,11 +9,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from hedgegridd.errors import Refused
-from hedgegridd.heart import notices
+from hedgegridd.heart import modes, notices
 from hedgegridd.heart.account import DAY_MS
 from hedgegridd.heart.breakers import Guard
 from hedgegridd.heart.desk import LEGS, Desk
 from hedgegridd.heart.effects import InForce, Reply, Retired
+from hedgegridd.heart.modes import LegMode
 from hedgegridd.model import Leg, Level, Moment, Verb
 
 if TYPE_CHECKING:
@@ -63,6 +64,10 @@ def _legs(verb: Verb) -> tuple[Leg, ...]:
     return _LEG_WORDS[word]
 
 
+def _scope(engine: Engine, verb: Verb) -> modes.Scope:
+    return [(desk.symbol, int(leg)) for desk in _desks(engine, verb) for leg in _legs(verb)]
+
+
 # --- kill switch ----------------------------------------------------------------------------------------------------------
 
 
@@ -110,8 +115,7 @@ def _tomorrow(now: int) -> int:
 
 def flatten(engine: Engine, verb: Verb) -> Result:
     """Close legs without the kill switch; the reply comes when the exchange reports flat, or the deadline passed."""
-    scope = [(desk.symbol, int(leg)) for desk in _desks(engine, verb) for leg in _legs(verb)]
-    engine.flatten(scope, _reason(verb), verb.ticket)
+    modes.put(engine, _scope(engine, verb), LegMode.FLATTEN, _reason(verb), "ctl", ticket=verb.ticket)
     return None
 
 
@@ -130,25 +134,38 @@ def throttle(engine: Engine, verb: Verb) -> Result:
     return {"throttle": float(value), "symbols": [desk.symbol for desk in _desks(engine, verb)]}
 
 
-def _set_paused(engine: Engine, verb: Verb, paused: bool) -> Result:
-    desks = _desks(engine, verb)
-    for desk in desks:
-        for leg in _legs(verb):
-            desk.paused[leg] = paused
-        if not paused:
-            desk.mend()
-        engine.think(desk, Moment.LOOK)
-    return {"paused": paused, "symbols": [desk.symbol for desk in desks], "legs": [leg.name.lower() for leg in _legs(verb)]}
-
-
 def pause(engine: Engine, verb: Verb) -> Result:
-    """Withdraw and withhold openers; closers and stops stay (E22)."""
-    return _set_paused(engine, verb, True)
+    """Withdraw and withhold openers; closers and stops stay (E22). A leg that is in a stricter mode stays in it."""
+    modes.tighten(engine, _scope(engine, verb), LegMode.TAKE_PROFIT_ONLY, "", "ctl")
+    return {"paused": True, **_where(engine, verb)}
 
 
 def resume(engine: Engine, verb: Verb) -> Result:
-    """End a pause, or a symbol's halt."""
-    return _set_paused(engine, verb, False)
+    """End a pause, whatever else keeps a leg from opening, or a symbol's halt."""
+    _let(engine, verb, LegMode.NORMAL, "")
+    return {"paused": False, **_where(engine, verb)}
+
+
+def mode(engine: Engine, verb: Verb) -> Result:
+    """What a leg may do from now on."""
+    word = str(verb.params.get("mode") or "")
+    if word not in modes.WORDS:
+        raise Refused(f"no mode {word!r:.40}: expected {', '.join(modes.WORDS)}")
+    _let(engine, verb, modes.WORDS[word], _reason(verb))
+    return {"mode": word, **_where(engine, verb)}
+
+
+def _let(engine: Engine, verb: Verb, mode: LegMode, reason: str) -> None:
+    scope = _scope(engine, verb)
+    modes.loosen(engine, [(symbol, leg) for symbol, leg in scope if engine.desks[symbol].standing[leg].mode > mode])
+    if mode == LegMode.NORMAL:
+        for desk in _desks(engine, verb):
+            desk.mend()
+    modes.put(engine, scope, mode, reason, "ctl")
+
+
+def _where(engine: Engine, verb: Verb) -> dict[str, Any]:
+    return {"symbols": [desk.symbol for desk in _desks(engine, verb)], "legs": [leg.name.lower() for leg in _legs(verb)]}
 
 
 # --- breakers ---------------------------------------------------------------------------------------------------------------
@@ -249,6 +266,7 @@ VERBS: dict[str, Callable[[Engine, Verb], Result]] = {
     "throttle": throttle,
     "pause": pause,
     "resume": resume,
+    "mode": mode,
     "breakers.arm": arm,
     "breakers.disarm": disarm,
     "breakers.reset": reset,

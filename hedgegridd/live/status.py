@@ -76,6 +76,9 @@ def degraded(daemon: Daemon) -> list[str]:
             found.append(f"{desk.symbol}: {desk.guarded}")
         if desk.halted:
             found.append(f"{desk.symbol} is halted: {desk.halted}")
+        for leg, one in zip(LEGS, desk.standing, strict=True):
+            if one.shut and one.source.startswith("breaker."):
+                found.append(f"{desk.symbol} {leg.name.lower()} is in mode {one.mode.word}: {one.reason}")
         found.extend(f"{desk.symbol} {leg.name.lower()} has no stop" for leg in LEGS if desk.held(leg) and desk.stop(leg) is None)
     if daemon.alerts.counts()["undelivered"]:
         found.append(f"{daemon.alerts.counts()['undelivered']} alerts could not be delivered")
@@ -163,8 +166,8 @@ def _instrument(daemon: Daemon, desk: Desk) -> dict[str, Any]:
         "grid_center": seen["center"] * tick if seen["center"] else None,
         "throttle": min(desk.throttle),
         "throttles": {"long": desk.throttle[0], "short": desk.throttle[1]},
-        "paused": all(desk.paused),
-        "paused_legs": [leg.name.lower() for leg in LEGS if desk.paused[leg]],
+        "paused": all(one.shut for one in desk.standing),
+        "paused_legs": [leg.name.lower() for leg in LEGS if desk.standing[leg].shut],
         "halted": desk.halted or None,
         "ladders": {leg.name.lower(): sum(order.leg == leg for order in entries) for leg in LEGS},
         "open_orders": len(desk.orders.open),
@@ -192,7 +195,12 @@ def funding_1h(desk: Desk) -> float | None:
 
 def _leg(desk: Desk, leg: Leg) -> dict[str, Any]:
     view = desk.leg_view(leg)
+    standing = desk.standing[leg]
     return {
+        "mode": standing.mode.word,
+        "mode_reason": standing.reason or None,
+        "mode_source": standing.source or None,
+        "mode_since": iso(standing.since) if standing.since else None,
         "qty": view.qty,
         "entry_price": view.entry_price if view.qty else None,
         "notional_usdt": view.notional_usdt,

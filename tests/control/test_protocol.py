@@ -24,7 +24,7 @@ def test_every_verb_of_the_interface_is_a_row() -> None:
     words = """status activate deactivate flatten breakers breakers.arm breakers.preview breakers.disarm breakers.reset
         breakers.explain throttle pause
         resume orders positions fills ladders pnl plugins alerts metrics config why confirm advance journal.verify journal.tail alert.test
-        reload drill
+        reload drill mode
         ping watch"""
     assert set(words.split()) == set(VERBS)
 

@@ -37,7 +37,7 @@ def test_a_restart_knows_all_that_a_desk_knew() -> None:
     rig.verb("throttle", factor=0.5)
     desk, other = rig.desk(), Rig(rig.config).desk()
     other.load(json.loads(json.dumps(desk.dump())))
-    assert other.dump() == desk.dump() and other.paused == [False, True] and other.throttle == [0.5, 0.5]
+    assert other.dump() == desk.dump() and [one.shut for one in other.standing] == [False, True] and other.throttle == [0.5, 0.5]
     assert rows(other.wish) == rows(desk.wish)
 
 

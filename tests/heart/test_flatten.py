@@ -54,7 +54,7 @@ def test_one_leg_and_the_other_stays() -> None:
     assert reply.result["status"] == "flat"
     assert rig.desk().held(leg) == 0
     assert rig.desk().held(1 - leg) == other
-    assert rig.desk().paused[leg]
+    assert rig.desk().standing[leg].shut
     assert not [order for order in rig.resting(Role.ENTRY) if order.leg == leg], "the grid must not buy it back"
     rig.verb("resume")
     rig.bars([rig.desk().bar.close])
