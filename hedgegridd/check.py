@@ -356,6 +356,10 @@ def times_fit(case: Case) -> Iterator[Finding]:
     if man.enabled and man.warning_minutes >= man.timeout_minutes:
         expected = f"less than timeout_minutes = {man.timeout_minutes}: the warning comes so long before"
         yield finding(ERROR, "dead_mans_switch.warning_minutes", man.warning_minutes, expected)
+    back = config.recovery
+    if config.mode == "live" and back.enabled is not False and back.recovery_time_minutes < 30:
+        hint = "if it is meant so, add 'recovery.recovery_time_minutes' to `accept`"
+        yield finding(WARNING, "recovery.recovery_time_minutes", back.recovery_time_minutes, "at least 30 for each stage in live", hint)
     if beat.enabled and beat.beat_seconds * 2 > beat.countdown_seconds:
         expected = f"at most half of countdown_seconds = {beat.countdown_seconds}: one lost beat must not cancel everything"
         yield finding(ERROR, "exchange_countdown.beat_seconds", beat.beat_seconds, expected)

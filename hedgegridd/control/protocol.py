@@ -131,7 +131,7 @@ VERBS: dict[str, Verb] = {
         Verb("config", READ, "effective settings and their origin, secrets masked"),
         Verb("why", READ, "why each wished rung has no resting order now"),
         Verb("confirm", WRITE, "say that a person is here (dead man's switch)"),
-        Verb("advance", WRITE, "the next stage of a staged return", _REASON),
+        Verb("advance", WRITE, "the next stage of a staged return", _REASON, patience=300.0),
         Verb("journal.verify", READ, "check the hash chain", patience=300.0),
         Verb("journal.tail", READ, "the last acts", Param("order", "text", "acts of this order or client id"), _LIMIT, newest=True),
         Verb("alert.test", WRITE, "send a test message through every channel", patience=60.0),

@@ -291,6 +291,7 @@ def _machinery(doc: dict[str, Any], ink: Ink) -> list[str]:
         + ink(f"{lost} undelivered", "red" if lost else ""),
         f"recovery     {clean(back.get('stage', UNKNOWN))}, size x {number(back.get('size_factor'))}  "
         f"loop lag {number(doc.get('loop_lag_ms_p99'))} ms",
+        *(f"             before the next stage: {clean(why)}" for why in back.get("blocked_by", ())),
         *_drilled(doc.get("drill") or {}, ink),
         f"plugins      {len(plugins)}" + "".join(f"\n             {_bad_plugin(row, ink)}" for row in bad),
     ]

@@ -31,6 +31,7 @@ class DeadMan:
             return ""
         if not self.confirmed_at:
             self.confirmed_at = wall
+        self.confirmed_at = min(self.confirmed_at, wall)  # a clock that was set back lengthens nobody's silence beyond the timeout
         silent = wall - self.confirmed_at
         if silent >= self.timeout_ms:
             self.acted = True

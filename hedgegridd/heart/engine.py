@@ -23,6 +23,7 @@ from hedgegridd.heart.flatten import Flatten, begun, in_order
 from hedgegridd.heart.gate import Gate
 from hedgegridd.heart.killswitch import KillSwitch
 from hedgegridd.heart.recovery import Recovery
+from hedgegridd.heart.rehearsal import STAGE, Rehearsal
 from hedgegridd.heart.remote import consult, remote_desks
 from hedgegridd.heart.snapshot import picture, plain
 from hedgegridd.heart.truth import Truth
@@ -55,6 +56,7 @@ class Engine:
         size = panel.guards.get("position_size")
         cap = size.breaker.settings.max_position_usdt if size is not None and size.breaker is not None else float("inf")
         self.gate = Gate(self.mode, config.limits, cap, config.protect.emergency_stop_pct, self.kill, panel, self.recovery, account, desks)
+        self.rehearsal = Rehearsal(desks.values())
         self.truth, self.beat = Truth(live), Beat(config.exchange_countdown, live)
         self.busy_until = 0
         self.now: int = 0  # ms of the data's clock
@@ -103,6 +105,8 @@ class Engine:
                 self.errors.popleft()
                 self.dirty = True
         HANDLERS[type(event)](self, event)
+        if self.recovery.stage == STAGE:
+            self.rehearsal.take(self, event)
         self._risk(type(event) in TICKS)
         self._think()
         if self.remotes:
@@ -308,7 +312,7 @@ class Engine:
     def _think(self) -> None:
         for desk, moment, fill in self.thoughts:
             sound = not desk.broken
-            desk.think(moment, self.now, self.account.equity, self.recovery.size_factor, fill)
+            desk.think(moment, self.now, self.account.equity, self.recovery.wished_factor, fill)
             if sound and desk.broken:  # one symbol's fault does not stop another (row 97)
                 self.write("strategy_failed", symbol=desk.symbol, reason=desk.halted)
                 self.tell(notices.system_error, f"{desk.symbol}: {desk.halted}; openers are halted, closers and stops stay")
@@ -340,6 +344,8 @@ class Engine:
         hands_off = self._hands_off(desk)
         holds = self.gate.holds(desk)
         desk.shape(holds, hands_off, self.now)
+        if self.recovery.stage == STAGE:
+            self.rehearsal.wish(self, desk)
         found = desk.compare(hands_off, bool(self.gate.patient) and holds[0] == self.gate.patient)
         if not found:
             return

@@ -47,8 +47,8 @@ class Gate:
 
     # --- may anything open? -----------------------------------------------------------------------------------------
 
-    def hold(self) -> str:
-        """Why no opener may rest anywhere; "" = openers may."""
+    def hold(self, rehearsing: bool = False) -> str:
+        """Why no opener may rest anywhere, or `rehearsing`: not even on paper; "" = openers may."""
         if self.kill.active:
             return f"kill switch is active ({self.kill.level.name.lower()}): {self.kill.reason}"
         if self.mode == Mode.MONITOR:
@@ -57,7 +57,7 @@ class Gate:
             return f"journal cannot be written: {self.storage_failed}"
         if self.stopping or self.patient:
             return self.stopping or self.patient
-        if self.recovery.size_factor == 0.0:
+        if self.recovery.size_factor == 0.0 and not rehearsing:
             return f"staged return: stage {self.recovery.stage} opens nothing"
         return self.panel.hold()
 

@@ -1,6 +1,7 @@
 """The staged return after a stop (row 16). One law: each step up is a person's, and not before its time.
 
-Stages: monitor and paper open nothing, reduced opens at a part of the size, full at all of it.
+Stages: monitor opens nothing, paper only on paper (heart.rehearsal), reduced at a part of the size, full at all of it. What else stands
+in the way of a step is `heart.checklist`.
 """
 
 from __future__ import annotations
@@ -36,6 +37,15 @@ class Recovery:
             raise Refused(f"stage {self.stage} must last {self.wait_ms // 60_000} minutes, {left // 1000 + 1} s are left")
         self.stage, self.since = STAGES[STAGES.index(self.stage) + 1], time
         return self.stage
+
+    def due(self) -> int:
+        """When the next step may be taken at the earliest, ms; 0 = there is none."""
+        return 0 if self.stage == STAGES[-1] else self.since + self.wait_ms
+
+    @property
+    def wished_factor(self) -> float:
+        """The part of every opener's quantity that the strategy is asked for: in the stage paper that of the next one."""
+        return self.reduced_size if self.stage == "paper" else self.size_factor
 
     @property
     def size_factor(self) -> float:

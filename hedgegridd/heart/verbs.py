@@ -12,9 +12,11 @@ from hedgegridd.errors import Refused
 from hedgegridd.heart import modes, notices
 from hedgegridd.heart.account import DAY_MS
 from hedgegridd.heart.breakers import Guard
+from hedgegridd.heart.checklist import blocks
 from hedgegridd.heart.desk import LEGS, Desk
 from hedgegridd.heart.effects import InForce, Reply, Retired
 from hedgegridd.heart.modes import LegMode
+from hedgegridd.heart.rehearsal import STAGE
 from hedgegridd.model import Leg, Level, Moment, Verb
 
 if TYPE_CHECKING:
@@ -242,9 +244,14 @@ def confirm(engine: Engine, verb: Verb) -> Result:
 
 
 def advance(engine: Engine, verb: Verb) -> Result:
-    """The next stage of a staged return."""
+    """The next stage of a staged return; refused with everything that stands in its way (row 99)."""
     reason = _reason(verb)
-    before, stage = engine.recovery.stage, engine.recovery.advance(engine.now)
+    before, back = engine.recovery.stage, engine.recovery
+    if back.due() and (found := blocks(engine, str(verb.params.get("journal", "")), verb.params.get("faults", ()))):
+        raise Refused(f"not before this is put right: {'; '.join(found)}")
+    stage = back.advance(engine.now)
+    if stage == STAGE:
+        engine.rehearsal.begin()
     engine.write("stage", stage=stage, reason=reason)
     engine.tell(notices.state_change, f"staged return: {before} -> {stage}", f"{verb.actor}: {reason}")
     for desk in engine.desks.values():

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from hedgegridd import __version__, journal
 from hedgegridd.errors import Refused
 from hedgegridd.heart.breakers import Guard, judge
+from hedgegridd.heart.checklist import SOUND
 from hedgegridd.heart.desk import LEGS, Desk, rows
 from hedgegridd.heart.verbs import VERBS
 from hedgegridd.live import status
@@ -154,6 +155,13 @@ class Handlers:
         return {"schema": SCHEMA, "ok": found.ok, "records": found.records, "first_bad": list(bad) if bad else None,
                 "decisions_hash": self.daemon.engine.hash}  # fmt: skip
 
+    async def advance(self, params: Params, actor: str) -> dict[str, Any]:
+        """The heart decides; what it cannot see itself (the journal on the disk, the line, the hosts) goes with the question."""
+        found = await self._read(journal.verify, self.daemon.disk.journal.folder)
+        said = SOUND if found.ok else f"record {found.first_bad}"
+        asked = {**params, "journal": said, "faults": status.faults(self.daemon)}
+        return {"schema": SCHEMA, **await self.daemon.ask("advance", asked, actor)}
+
     async def _read(self, work: Callable[..., Any], *what: Any) -> Any:
         """Off the loop, and one after the other: no crowd of readers takes the threads that others need."""
         async with self._reading:
@@ -274,4 +282,5 @@ SHELL: dict[str, Callable[[Handlers, Params, str], Awaitable[dict[str, Any]]]] =
     "alert.test": Handlers.alert_test,
     "reload": Handlers.reload_config,
     "drill": Handlers.drill,
+    "advance": Handlers.advance,
 }

@@ -10,7 +10,9 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from hedgegridd import __version__
+from hedgegridd.heart.checklist import blocks
 from hedgegridd.heart.desk import LEGS, Desk
+from hedgegridd.heart.rehearsal import STAGE
 from hedgegridd.heart.snapshot import margins
 from hedgegridd.hookspecs import Health
 from hedgegridd.model import Leg, Regime, Role
@@ -36,8 +38,12 @@ def status(daemon: Daemon) -> dict[str, Any]:
         "ready": daemon.ready,
         "degraded": degraded(daemon),
         "kill_switch": _kill_switch(daemon),
-        "recovery": {"stage": engine.recovery.stage, "size_factor": engine.recovery.size_factor},
-        "dead_mans_switch": {"enabled": engine.deadman.enabled, "left_ms": engine.deadman.left_ms(engine.wall)},
+        "recovery": _recovery(daemon),
+        "dead_mans_switch": {
+            "enabled": engine.deadman.enabled,
+            "left_ms": engine.deadman.left_ms(engine.wall),
+            "confirmed_at": iso(engine.deadman.confirmed_at) if engine.deadman.confirmed_at else None,
+        },
         "breakers": [{**guard.row(), "since": iso(guard.since)} for guard in engine.panel.guards.values()],
         "session": session(daemon),
         "account": account(daemon),
@@ -61,8 +67,7 @@ def degraded(daemon: Daemon) -> list[str]:
         found.append(f"journal cannot be written: {engine.gate.storage_failed}")
     if engine.kill.active and not engine.kill.durable:
         found.append("kill switch is active, NOT durable")
-    if daemon.source is not None and daemon.ready and not daemon.source.health().connected:
-        found.append("the exchange is not connected")
+    found.extend(faults(daemon))
     if engine.gate.busy:
         found.append(f"the exchange takes no openers: {engine.gate.busy}")
     for guard in engine.panel.guards.values():
@@ -70,7 +75,6 @@ def degraded(daemon: Daemon) -> list[str]:
             found.append(f"breaker {guard.name}: {guard.state}: {guard.why}")
         elif guard.state == "disarmed" and guard.why.startswith("disarmed by"):
             found.append(f"breaker {guard.name}: {guard.why}")
-    found.extend(f"plugin {row['file']}: {row['state']}: {row['reason']}" for row in daemon.hosts.rows() if row["state"] in BAD_PLUGIN)
     for desk in engine.desks.values():
         if desk.guarded:
             found.append(f"{desk.symbol}: {desk.guarded}")
@@ -83,6 +87,26 @@ def degraded(daemon: Daemon) -> list[str]:
     if daemon.alerts.counts()["undelivered"]:
         found.append(f"{daemon.alerts.counts()['undelivered']} alerts could not be delivered")
     return found
+
+
+def faults(daemon: Daemon) -> list[str]:
+    """What is wrong with the components that the heart does not see: the line to the exchange, and plugins."""
+    dumb = daemon.source is not None and daemon.ready and not daemon.source.health().connected
+    bad = [row for row in daemon.hosts.rows() if row["state"] in BAD_PLUGIN]
+    return ["the exchange is not connected"] * dumb + [f"plugin {row['file']}: {row['state']}: {row['reason']}" for row in bad]
+
+
+def _recovery(daemon: Daemon) -> dict[str, Any]:
+    """The staged return: where it stands, when the next step may come, what blocks it, and what came of the stage paper."""
+    engine = daemon.engine
+    back, due = engine.recovery, engine.recovery.due()
+    return {
+        "stage": back.stage,
+        "size_factor": back.size_factor,
+        "next_stage_at": iso(due) if due else None,
+        "blocked_by": blocks(engine, faults=faults(daemon)) if due else [],
+        "paper": engine.rehearsal.summary() if back.stage == STAGE else None,
+    }
 
 
 BAD_PLUGIN = frozenset({"refused", "quarantined", "error", "check_error"})

@@ -45,13 +45,13 @@ def test_after_a_kill_nothing_opens_until_people_have_advanced_it() -> None:
     rig.bars([500_000] * 2)
     assert rig.engine.recovery.stage == "monitor" and not rig.resting(Role.ENTRY)
     assert "staged return" in rig.engine.gate.hold()
-    rig.verb("advance", reason="looks fine")
+    rig.verb("advance", reason="looks fine", journal="sound")
     assert not rig.resting(Role.ENTRY)
-    reply = rig.verb("advance", reason="looks fine")
+    reply = rig.verb("advance", reason="looks fine", journal="sound")
     assert reply and reply.result == {"stage": "reduced", "size_factor": 0.5}
     half = {order.price: order.qty for order in rig.resting(Role.ENTRY)}
     assert half
-    rig.verb("advance", reason="looks fine")
+    rig.verb("advance", reason="looks fine", journal="sound")
     full = {order.price: order.qty for order in rig.resting(Role.ENTRY)}
     assert full.keys() >= half.keys() and all(full[price] > qty for price, qty in half.items())
     assert [act["stage"] for act in rig.of("stage")] == ["paper", "reduced", "full"]
@@ -59,14 +59,14 @@ def test_after_a_kill_nothing_opens_until_people_have_advanced_it() -> None:
 
 def test_the_stage_survives_a_restart() -> None:
     rig = returned()
-    rig.verb("advance", reason="looks fine")
+    rig.verb("advance", reason="looks fine", journal="sound")
     assert rig.restarted().engine.recovery.stage == "paper"
 
 
 def test_a_kill_on_the_way_begins_at_the_bottom_again() -> None:
     rig = returned()
     for _ in range(3):
-        rig.verb("advance", reason="looks fine")
+        rig.verb("advance", reason="looks fine", journal="sound")
     hold(rig, "long")
     rig.verb("activate", reason="again")
     rig.verb("deactivate", reason="over")

@@ -440,7 +440,7 @@ class Network:
 
     def _verb_later(self, name: str) -> None:
         if not self.quiet:
-            self._verb(name, reason="as a person sees fit")
+            self._verb(name, reason="as a person sees fit", journal="sound")
 
     def _resume(self) -> None:
         self._verb("resume", symbol=self.rng.choice([None, *self.symbols]))
