@@ -16,6 +16,7 @@ from typing import Any
 from hedgegridd import filled, worstcase
 from hedgegridd.config import Config, common, own, read
 from hedgegridd.errors import ConfigError, Problem
+from hedgegridd.heart import maintenance
 from hedgegridd.heart.remote import shared
 from hedgegridd.plugins import Registry, fill, foreign_folders, given_names, load_exchange, load_shipped, mentioned
 from hedgegridd.settings import fields_of, leaves, meant, plain
@@ -365,6 +366,12 @@ def times_fit(case: Case) -> Iterator[Finding]:
         yield finding(ERROR, "exchange_countdown.beat_seconds", beat.beat_seconds, expected)
 
 
+def maintenance_fits(case: Case) -> Iterator[Finding]:
+    """Windows of maintenance are times that can be."""
+    symbols = [item.symbol for item in case.config.instrument]
+    return (finding(ERROR, *one) for one in maintenance.windows(case.config.maintenance, symbols)[1])
+
+
 def feed_fits(case: Case) -> Iterator[Finding]:
     """The feed can be made."""
     from hedgegridd.times import ms
@@ -413,7 +420,7 @@ def not_yet(case: Case) -> Iterator[Finding]:
 
 RULES: tuple[Callable[[Case], Iterable[Finding]], ...] = (
     *(plugin_names, exchange_there, live_gates, equity_known, thresholds, order_of_levels, small_percent, lax_limits, both_limits),
-    *(times_fit, feed_fits, instance_fits, unheeded, not_yet),
+    *(times_fit, maintenance_fits, feed_fits, instance_fits, unheeded, not_yet),
 )
 
 

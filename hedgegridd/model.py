@@ -373,6 +373,7 @@ class KillFile(NamedTuple):
     level: str = ""
     reason: str = ""
     missing: bool = False
+    source: str = ""  #: what a client without a daemon wrote, where it is one of the words that people may name
 
 
 class Warmup(NamedTuple):

@@ -292,6 +292,19 @@ class RecoveryTable:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
+class MaintenanceTable:
+    """[[maintenance]], a window in which nothing opens, by the data's clock, UTC"""
+
+    start: str = of(doc='"HH:MM" of each day, or one moment such as 2026-01-31T02:00:00Z')
+    end: str = of(doc="of the same kind; a time of day not after start is the next day's")
+    days: tuple[str, ...] = of((), "only days that begin on one of these, mon to sun; empty = every day")
+    symbols: tuple[str, ...] = of((), "only these; empty = the account")
+    level: str = of("pause", "what its beginning does beside", choices=("pause", "halt", "flatten"))
+    minutes_ahead: float = of(5.0, "openers are withheld so long before", min=0, max=1440)
+    reason: str = of("", "told with it")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class AlertsTable:
     """[alerts]; each switch silences only its own rule"""
 
@@ -411,6 +424,10 @@ class Config:
     dead_mans_switch: DeadMansSwitchTable = of(DeadMansSwitchTable)
     exchange_countdown: ExchangeCountdownTable = of(ExchangeCountdownTable)
     recovery: RecoveryTable = of(RecoveryTable)
+    maintenance: tuple[MaintenanceTable, ...] = of(
+        (),
+        "[[maintenance]]: in which nothing opens, by start, end, days, symbols, level (pause, halt, flatten), minutes_ahead, reason",
+    )
     alerts: AlertsTable = of(AlertsTable)
     alert: dict[str, dict[str, Any]] = of(dict)
     service: dict[str, dict[str, Any]] = of(dict)

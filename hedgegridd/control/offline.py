@@ -77,7 +77,7 @@ def engage(folder: str, instance: str, params: dict[str, Any], make: bool) -> di
 def _engaged(path: Path, instance: str, params: dict[str, Any]) -> dict[str, Any]:
     """The new content: the level only rises, the first reason is kept, later ones are appended."""
     level = params.get("level") or paths.configured(instance, "kill_switch", "on_activate") or "flatten"
-    fresh = {"active": True, "level": level, "phase": "requested", "reason": params["reason"], "source": SOURCE}
+    fresh = {"active": True, "level": level, "phase": "requested", "reason": params["reason"], "source": params.get("source") or SOURCE}
     fresh |= {"actor": actor(), "since": _iso(datetime.now(UTC).timestamp()), "later": []}
     try:
         old = json.loads(path.read_bytes())
@@ -89,7 +89,7 @@ def _engaged(path: Path, instance: str, params: dict[str, Any]) -> dict[str, Any
         return fresh
     before = old.get("level") if old.get("level") in ("halt", "flatten") else level
     rises = _RANK.get(level, 1) > _RANK.get(before, 1)
-    later = [*(old["later"] if isinstance(old.get("later"), list) else []), f"{SOURCE} {fresh['actor']}: {params['reason']}"]
+    later = [*(old["later"] if isinstance(old.get("later"), list) else []), f"{fresh['source']} {fresh['actor']}: {params['reason']}"]
     risen = {"level": level, "phase": "requested"} if rises else {"level": before}
     return {**fresh, **old, **risen, "later": later}
 
@@ -118,7 +118,7 @@ def sudo_line(options: dict[str, str], params: dict[str, Any]) -> str:
     """The same call as root."""
     program = sys.argv[0] if Path(sys.argv[0]).name == "hedgegridctl" else "hedgegridctl"
     words = [f"--{name} {quote(value)}" for name, value in options.items() if value]
-    asked = [f"--{name} {quote(str(value))}" for name, value in params.items() if name in ("reason", "level")]
+    asked = [f"--{name} {quote(str(value))}" for name, value in params.items() if name in ("reason", "level", "source")]
     return " ".join(["sudo", quote(program), *words, "activate", *asked])
 
 

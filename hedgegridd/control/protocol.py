@@ -28,6 +28,7 @@ FAILED, REFUSED, FORBIDDEN, BUSY = -32000, -32001, -32003, -32004
 READ, WRITE, LOCAL = "read", "write", "local"  # LOCAL: the client's own, never sent
 
 LEGS, BOTH, LEVELS = ("long", "short"), ("long", "short", "both"), ("halt", "flatten")
+SOURCES = ("regulatory", "market-wide")
 MODES = ("normal", "take-profit-only", "graceful", "flatten")
 
 
@@ -77,6 +78,7 @@ VERBS: dict[str, Verb] = {
             "engage the kill switch and show progress until flat",
             _REASON,
             Param("level", "level", "halt: no openers; flatten: close everything (default: kill_switch.on_activate)"),
+            Param("source", "source", "who asks for it, where it is not your own wish: regulatory, market-wide"),
             Param("no-wait", "flag", "do not wait until flat", local=True),
             patience=2.0,
         ),
@@ -160,6 +162,7 @@ KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "legs": ("long, short or both", BOTH),
     "level": ("halt or flatten", LEVELS),
     "mode": (", ".join(MODES), MODES),
+    "source": (" or ".join(SOURCES), SOURCES),
 }
 
 

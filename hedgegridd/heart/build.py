@@ -13,6 +13,7 @@ from hedgegridd.heart.account import Account
 from hedgegridd.heart.breakers import Guard, Panel, take_settings
 from hedgegridd.heart.desk import Desk
 from hedgegridd.heart.engine import Engine
+from hedgegridd.heart.maintenance import windows
 from hedgegridd.heart.remote import SECTIONS, Remote, RemoteDesk, shared
 from hedgegridd.model import Mode
 from hedgegridd.plugins import equip
@@ -28,6 +29,7 @@ def build(config: Any, registry: Any, *, carries: frozenset[str], cadence_ms: in
     problems: list[Problem] = []
     carries = carries | {"window"}  # which is the heart's own
     desks = _desks(config, registry, carries, problems)
+    problems.extend(windows(config.maintenance, (item.symbol for item in config.instrument))[1])
     panel = Panel(Mode(config.mode) == Mode.LIVE)
     for plugin in registry.breakers.values():
         if not plugin.foreign:

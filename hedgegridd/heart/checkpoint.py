@@ -31,6 +31,7 @@ def dump(engine: Engine) -> dict[str, Any]:
         "deadman": [engine.deadman.confirmed_at, engine.deadman.warned, engine.deadman.acted],
         "recovery": [engine.recovery.stage, engine.recovery.since],
         "rehearsal": engine.rehearsal.dump(),
+        "maintenance": engine.maintenance.dump(),
         "desks": {symbol: desk.dump() for symbol, desk in engine.desks.items()},
         "flattens": [flatten.dump() for flatten in engine.active()],
         "errors": list(engine.errors),
@@ -79,6 +80,7 @@ def load(engine: Engine, data: dict[str, Any]) -> None:
     engine.deadman.confirmed_at, engine.deadman.warned, engine.deadman.acted = data["deadman"]
     engine.recovery.stage, engine.recovery.since = data["recovery"]
     engine.rehearsal.load(data.get("rehearsal", {}))
+    engine.maintenance.load(data.get("maintenance", {}))
     for symbol, kept in data["desks"].items():
         if symbol in engine.desks:
             engine.desks[symbol].load(kept)

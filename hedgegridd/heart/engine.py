@@ -22,6 +22,7 @@ from hedgegridd.heart.effects import Amend, Ask, AskReport, Cancel, Effect, Fini
 from hedgegridd.heart.flatten import Flatten, begun, in_order
 from hedgegridd.heart.gate import Gate
 from hedgegridd.heart.killswitch import KillSwitch
+from hedgegridd.heart.maintenance import Maintenance, windows
 from hedgegridd.heart.recovery import Recovery
 from hedgegridd.heart.rehearsal import STAGE, Rehearsal
 from hedgegridd.heart.remote import consult, remote_desks
@@ -57,6 +58,7 @@ class Engine:
         cap = size.breaker.settings.max_position_usdt if size is not None and size.breaker is not None else float("inf")
         self.gate = Gate(self.mode, config.limits, cap, config.protect.emergency_stop_pct, self.kill, panel, self.recovery, account, desks)
         self.rehearsal = Rehearsal(desks.values())
+        self.maintenance = self.gate.maintenance = Maintenance(windows(config.maintenance, desks)[0])
         self.truth, self.beat = Truth(live), Beat(config.exchange_countdown, live)
         self.busy_until = 0
         self.now: int = 0  # ms of the data's clock
@@ -175,6 +177,8 @@ class Engine:
     # --- risk -------------------------------------------------------------------------------------------------------
 
     def _risk(self, tick: bool) -> None:
+        if self.now >= self.maintenance.until:
+            self.maintenance.look(self)
         if not self.dirty:
             return
         self.dirty = False

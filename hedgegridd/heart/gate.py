@@ -14,6 +14,7 @@ from hedgegridd.heart.account import Account
 from hedgegridd.heart.breakers import Panel
 from hedgegridd.heart.desk import LEGS, Desk
 from hedgegridd.heart.killswitch import KillSwitch
+from hedgegridd.heart.maintenance import Maintenance
 from hedgegridd.heart.recovery import Recovery
 from hedgegridd.kernel import measures
 from hedgegridd.model import Leg, Mode, OrderState, Role
@@ -40,6 +41,7 @@ class Gate:
                  recovery: Recovery, account: Account, desks: dict[str, Desk]) -> None:  # fmt: skip
         self.mode, self.limits, self.max_position_usdt, self.stop_pct = mode, limits, max_position_usdt, stop_pct
         self.kill, self.panel, self.recovery, self.account, self.desks = kill, panel, recovery, account, desks
+        self.maintenance = Maintenance(())
         self.storage_failed = ""
         self.unsettled = "start-up: the exchange has not reported yet"
         self.stopping = ""
@@ -59,7 +61,7 @@ class Gate:
             return self.stopping or self.patient
         if self.recovery.size_factor == 0.0 and not rehearsing:
             return f"staged return: stage {self.recovery.stage} opens nothing"
-        return self.panel.hold()
+        return self.maintenance.hold() or self.panel.hold()
 
     @property
     def patient(self) -> str:
@@ -75,7 +77,9 @@ class Gate:
         if desk.window is not None and not desk.window.warm:
             return f"{desk.symbol}: breakers have not seen enough yet to compare with"
         why = desk.standing[leg].hold()
-        return f"{desk.symbol} {Leg(leg).name.lower()} {why}" if why else self.panel.hold(desk.symbol, leg)
+        if why:
+            return f"{desk.symbol} {Leg(leg).name.lower()} {why}"
+        return self.maintenance.hold(desk.symbol) or self.panel.hold(desk.symbol, leg)
 
     def holds(self, desk: Desk) -> tuple[str, str]:
         """The first reason that withholds each leg's openers."""

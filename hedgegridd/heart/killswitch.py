@@ -11,6 +11,7 @@ from typing import Any
 
 from hedgegridd.model import KillFile, Level
 
+NAMED = ("regulatory", "market-wide")  # sources that a person names where it is not his own wish (row 11)
 _LEVELS = {"halt": Level.HALT, "flatten": Level.FLATTEN}
 DONE_PHASES = frozenset({"idle", "flat"})
 LONGEST_REASON, LONGEST_NOTE, MOST_NOTES = 1_000, 200, 20  # strangers write these; file and status must stay readable
@@ -19,6 +20,11 @@ LONGEST_REASON, LONGEST_NOTE, MOST_NOTES = 1_000, 200, 20  # strangers write the
 def level_of(name: str, default: Level) -> Level:
     """The level a word names; `default` where it names none."""
     return _LEVELS.get(name, default)
+
+
+def source_of(file: KillFile) -> str:
+    """Who stands behind the file: what it names, where that is a word of ours, else just the file."""
+    return file.source if file.source in NAMED else "file"
 
 
 @dataclass(slots=True)
@@ -62,7 +68,8 @@ class KillSwitch:
         if file.active:
             if self.active and level_of(file.level, self.level) <= self.level:
                 return False
-            return self.activate(level_of(file.level, self.on_activate), file.reason or "kill switch file", "file", "", time)
+            level, source = level_of(file.level, self.on_activate), source_of(file)
+            return self.activate(level, file.reason or "kill switch file", source, "", time)
         return self.active  # gone, or an `active: false` that others wrote: write it again, a person deactivates
 
     def release(self) -> None:

@@ -9,7 +9,7 @@ from hedgegridd import __version__
 from hedgegridd.heart import notices, remote, verbs
 from hedgegridd.heart.breakers import LEVELS, Guard, Verdict, heard, take_settings
 from hedgegridd.heart.effects import Place, Reply
-from hedgegridd.heart.killswitch import level_of
+from hedgegridd.heart.killswitch import level_of, source_of
 from hedgegridd.heart.truth import EVERY_MS, SETTLE_MS
 from hedgegridd.model import (
     Answer,
@@ -155,7 +155,7 @@ def kill_file(engine: Engine, file: KillFile) -> None:
         return
     if engine.releasing:
         if file.active is not False:  # another hand engages what is just being let go; False is our own release on its way
-            engine.engage(level_of(file.level, Level.HALT), file.reason or "kill switch file", "file", "")
+            engine.engage(level_of(file.level, Level.HALT), file.reason or "kill switch file", source_of(file), "")
         return
     was = engine.kill.active
     if engine.kill.found(file, engine.now):

@@ -15,6 +15,7 @@ from hedgegridd.heart.breakers import Guard
 from hedgegridd.heart.checklist import blocks
 from hedgegridd.heart.desk import LEGS, Desk
 from hedgegridd.heart.effects import InForce, Reply, Retired
+from hedgegridd.heart.killswitch import NAMED
 from hedgegridd.heart.modes import LegMode
 from hedgegridd.heart.rehearsal import STAGE
 from hedgegridd.model import Leg, Level, Moment, Verb
@@ -78,7 +79,10 @@ def activate(engine: Engine, verb: Verb) -> Result:
     name = str(verb.params.get("level") or engine.kill.on_activate.name).upper()
     if name not in ("HALT", "FLATTEN"):
         raise Refused(f"no level {name.lower()!r}: expected halt or flatten")
-    engine.engage(Level[name], _reason(verb), "ctl", verb.actor)
+    source = str(verb.params.get("source") or "ctl")
+    if source not in ("ctl", *NAMED):
+        raise Refused(f"no source {source!r:.40}: expected {' or '.join(NAMED)}, or none where it is your own wish")
+    engine.engage(Level[name], _reason(verb), source, verb.actor)
     mark = engine.sync(latch=True)
     engine.acknowledge_when_durable(mark, verb.ticket, {"active": True, "durable": True, "level": engine.kill.level.name.lower()})
     return None

@@ -113,7 +113,7 @@ def _parse(time: int, text: bytes, path: Path) -> KillFile:
         return KillFile(time, None, reason=f"kill switch file {path} is not understood: {type(error).__name__}: {error}")
     if not isinstance(active, bool):
         return KillFile(time, None, reason=f"kill switch file {path}: active is {str(active)[:40]!r}, expected true or false")
-    return KillFile(time, active, _word(content.get("level")), _word(content.get("reason")))
+    return KillFile(time, active, _word(content.get("level")), _word(content.get("reason")), source=_word(content.get("source")))
 
 
 def _word(value: object) -> str:

@@ -83,6 +83,8 @@ def refuses(config: Any, engine: Engine, feed: Any) -> str:
         return f"the fast engine plays one symbol at a time, the data have {', '.join(feed.symbols)}: choose one with --symbol"
     if not feed.carries <= {"bars", "volume", "funding"}:
         return f"the fast engine plays bars, the data are {', '.join(sorted(feed.carries))}"
+    if config.maintenance:
+        return "the fast engine does not know [[maintenance]] windows"
     desk = engine.desks[feed.symbols[0]]
     if desk in engine.remotes:
         return f"strategy {desk.strategy.name} is not in this process"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rig import NO_FILE, calm, hold
@@ -118,3 +119,26 @@ def test_master_switch_off_asks_no_breaker_but_people_still_stop_it() -> None:
     assert not rig.engine.kill.active and not rig.of("trip")
     rig.verb("activate", reason="drill")
     assert rig.engine.kill.active and not rig.engine.held_legs()
+
+
+@pytest.mark.parametrize("source", ["regulatory", "market-wide"])
+def test_a_regulator_and_the_whole_market_are_sources_of_their_own(source: str) -> None:
+    rig = calm()
+    rig.verb("activate", reason="trading is suspended", level="halt", source=source)
+    assert rig.engine.kill.source == source
+    assert rig.latch and rig.latch["source"] == source and rig.of("kill")[0]["source"] == source
+    assert [alert.fields["source"] for alert in rig.alerts if alert.rule == "kill_activated"] == [source]
+    assert rig.restarted().engine.kill.source == source
+
+
+def test_a_file_may_name_them_and_nothing_else() -> None:
+    for written, source in (("regulatory", "regulatory"), ("breaker.drawdown", "file"), ("", "file")):
+        rig = calm()
+        rig.take(KillFile(rig.engine.now, True, "halt", "stop", source=written))
+        assert rig.engine.kill.source == source
+
+
+def test_a_source_nobody_knows_is_refused() -> None:
+    rig = calm()
+    reply = rig.verb("activate", reason="x", source="rumour")
+    assert reply and reply.result is None and "regulatory or market-wide" in reply.refusal and not rig.engine.kill.active
