@@ -308,6 +308,7 @@ def order_of_levels(case: Case) -> Iterator[Finding]:
             pairs.append(
                 (f"{desk.where}.params.risk_management.max_drawdown_pct", risk.max_drawdown_pct, "breaker.drawdown.max_drawdown_pct")
             )
+    yield from _equity_tiers(case, pairs)
     for path, value, beyond in pairs:
         limit = case.limit(beyond)
         if limit is not None and value >= limit:
@@ -319,6 +320,18 @@ def order_of_levels(case: Case) -> Iterator[Finding]:
             f"less than flatten.deadline_seconds = {table.deadline_seconds:g}: what is left then goes at market, and needs time to be flat"
         )
         yield finding(ERROR, "flatten.over_seconds", table.over_seconds, wanted)
+
+
+def _equity_tiers(case: Case, pairs: list[tuple[str, float, str]]) -> Iterator[Finding]:
+    """Of the equity stop's tiers: warn < reduce < stop."""
+    line, stop = case.limit("breaker.drawdown.reduce_drawdown_pct"), case.limit("breaker.drawdown.max_drawdown_pct")
+    if line is None or stop is None:
+        return
+    pairs.append(("breaker.drawdown.reduce_drawdown_pct", line, "breaker.drawdown.max_drawdown_pct"))
+    fraction = common("breaker", "drawdown", case.config.breaker.get("drawdown", {}))[0].warn_fraction
+    if fraction * stop >= line < stop:
+        expected = f"less than {line / stop:.4g}: the warning at {fraction * stop:g} % comes before reduce_drawdown_pct = {line:g} %"
+        yield finding(ERROR, "breaker.drawdown.warn_fraction", fraction, expected)
 
 
 def small_percent(case: Case) -> Iterator[Finding]:

@@ -98,6 +98,7 @@ class Snapshot(NamedTuple):
     order_errors_1m: int
     instruments: tuple[InstrumentView, ...]
     vitals: Vitals | None = None  #: None where the feed is not live, or before they are measured first
+    session_drawdown_smoothed: float | None = None  #: exponential mean of the session's drawdown, fraction; None = not asked for
 
 
 class Trip(NamedTuple):
@@ -126,6 +127,7 @@ class Measure(NamedTuple):
     threshold: float
     unit: str
     reason: str = ""
+    shrink: tuple[float, ...] | None = None  #: (value, line, factor): from this line on openers are so much smaller; shipped breakers only
 
     def trip(self) -> Trip | None:
         """At the threshold is a trip: all comparisons are >=."""

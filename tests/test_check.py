@@ -237,3 +237,23 @@ def test_check_is_quick() -> None:
     code = f"from hedgegridd.check import command; from pathlib import Path; command(Path({str(PAPER)!r}))"
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
     assert time.monotonic() - began < 5.0
+
+
+@pytest.mark.parametrize(
+    ("tiers", "path"),
+    [
+        ({"reduce_drawdown_pct": 4.5}, ""),
+        ({"reduce_drawdown_pct": 5.0}, "breaker.drawdown.reduce_drawdown_pct"),
+        ({"reduce_drawdown_pct": 3.0}, "breaker.drawdown.warn_fraction"),
+        ({"reduce_drawdown_pct": 3.0, "warn_fraction": 0.5}, ""),
+    ],
+)
+def test_the_tiers_of_the_equity_stop_are_in_order(tiers: dict[str, Any], path: str) -> None:
+    """E30: warn < reduce < stop."""
+    told = found({"breaker": {"drawdown": {"max_drawdown_pct": 5.0, **tiers}}})
+    assert {one for one in told if one.startswith("breaker.drawdown")} == ({path} if path else set())
+
+
+def test_a_window_of_maintenance_that_cannot_be_is_an_error() -> None:
+    told = found({"maintenance": [{"start": "2:00", "end": "03:00"}]})
+    assert {path: severity for path, (severity, _) in told.items() if path.startswith("maintenance")} == {"maintenance[0].start": "error"}

@@ -6,6 +6,7 @@ multiplies every baseline by (equity + x) / equity, so that moving money is neve
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from dataclasses import asdict, dataclass
 
@@ -47,6 +48,7 @@ class Account:
         self.unrealized: dict[str, float] = {}
         self.session = Baseline(time, start_equity, start_equity)
         self.day = Baseline(time - time % DAY_MS, start_equity, start_equity)
+        self.smoothed: tuple[float, int] | None = None  # exponential mean of the session's drawdown, a fraction, and when; None = not kept
 
     @property
     def wallet(self) -> float:
@@ -119,13 +121,23 @@ class Account:
 
     def rebase_peaks(self) -> Baseline:
         """Measure drawdowns from today's equity, the starts stay; answers the old session, for the journal."""
-        old, equity = self.session, self.equity
+        old, equity, self.smoothed = self.session, self.equity, None
         self.session, self.day = Baseline(old.since, old.start, equity), Baseline(self.day.since, self.day.start, equity)
         return old
 
     def drawdown(self) -> float:
         """Loss from the session's peak as a fraction of it; refuses to measure from a peak that is not positive."""
         return measures.drawdown(self.session.peak, self.equity) if self.session.peak > 0 else float("nan")
+
+    def smooth(self, now: int, over_ms: float) -> None:
+        """Take the drawdown as it is now into its mean over the last `over_ms` ms; 0 = there is none. It begins at nothing."""
+        if over_ms <= 0:
+            self.smoothed = None
+            return
+        mean, since = self.smoothed or (0.0, now)
+        drawdown = self.drawdown()
+        if drawdown == drawdown:
+            self.smoothed = mean + (drawdown - mean) * -math.expm1((since - now) / over_ms), now
 
     def dump(self) -> dict[str, object]:
         """As JSON, for a checkpoint."""
@@ -139,6 +151,7 @@ class Account:
             "unrealized": self.unrealized,
             "session": asdict(self.session),
             "day": asdict(self.day),
+            "smoothed": None if self.smoothed is None else list(self.smoothed),
         }
 
     def load(self, data: dict) -> None:  # type: ignore[type-arg]
@@ -148,3 +161,5 @@ class Account:
         self._income = OrderedDict.fromkeys(data.get("income", ()))
         self.net, self.unrealized = dict(data["net"]), dict(data["unrealized"])
         self.session, self.day = Baseline(**data["session"]), Baseline(**data["day"])
+        smoothed = data.get("smoothed")
+        self.smoothed = (smoothed[0], smoothed[1]) if smoothed else None

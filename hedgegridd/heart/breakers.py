@@ -63,6 +63,7 @@ def number(value: Any) -> float | None:
 
 HOUR_MS = 3_600_000
 PAUSES_TO_HALT = 3
+BACK_AT = 0.8  # of the line that made openers smaller, they are of full size again
 LEVELS = {"warn": Level.WARN, "pause": Level.PAUSE, "halt": Level.HALT, "flatten": Level.FLATTEN}
 
 
@@ -93,6 +94,7 @@ class Guard:
     disarmed_until: int = 0  # 0 = until a person arms it
     trusted: bool = True  # a foreign breaker nobody armed by hand acts at most at halt in live
     first: bool = False  # never armed before: a breach on the first look is held back as would_trip
+    size_factor: float = 1.0  # the part of every opener's quantity that it leaves
     acted: list[list[Any]] = field(default_factory=list)  # (symbol, leg, level) that this trip has stopped; "" and BOTH: all of them
     inputs: dict[str, Any] | None = None  # the snapshot that tripped it, for `explain`
     of_vitals: bool = False  # it looks at vitals alone
@@ -129,8 +131,16 @@ class Guard:
             "on_trip": self.on_trip.name.lower(),
             "file": self.file,
             "reason": self.why,
-            "where": [" ".join((one or "every symbol", *(Leg(its).name.lower(),) * (its != BOTH))) for one, its, _ in self.acted],
+            "size_factor": self.size_factor,
+            "where": [place(one, its) for one, its, _ in self.acted],
         }
+
+
+def place(symbol: str, leg: int) -> str:
+    """Where a trip acted, in words."""
+    if leg == BOTH:
+        return symbol or "account"
+    return f"{symbol or 'every symbol'} {Leg(leg).name.lower()}"
 
 
 class Tripped(NamedTuple):
@@ -154,6 +164,7 @@ class Panel:
 
     def __init__(self, live: bool) -> None:
         self.live = live
+        self.size_factor = 1.0  # in force: the smallest that a guard leaves (heart.size)
         self.guards: dict[str, Guard] = {}
         self.candidates: dict[str, Guard] = {}  # new versions of foreign breakers, not yet in force
         self.armed_before: set[str] = set()  # "file sha256" of every foreign file the journal has armed
@@ -172,7 +183,7 @@ class Panel:
         """Into force, with what its predecessor was found to be."""
         self.candidates.pop(guard.name, None)
         if old is not None and old.state != "check_error":
-            for name in ("state", "why", "since", "in_breach", "disarmed_until", "pause_until", "pauses", "trusted", "warned", "acted"):
+            for name in self._INHERITED:
                 setattr(guard, name, getattr(old, name))
         self.guards[guard.name] = guard
         self.guards = dict(sorted(self.guards.items()))
@@ -213,6 +224,8 @@ class Panel:
     def _read(guard: Guard, verdict: Verdict) -> None:
         if verdict.measure is not None:
             guard.value, guard.threshold, guard.unit = verdict.measure.value, verdict.measure.threshold, verdict.measure.unit
+            value, line, factor = verdict.measure.shrink or (0.0, 1.0, 1.0)
+            guard.size_factor = factor if value >= line * (BACK_AT if guard.size_factor < 1.0 else 1.0) else 1.0
         elif verdict.trip is not None:
             guard.value, guard.threshold = verdict.trip.value, verdict.trip.threshold
 
@@ -310,7 +323,7 @@ class Panel:
     def reset(self, guard: Guard, now: int) -> None:
         """Let a tripped guard start anew; it trips again at once if its line is still crossed."""
         guard.state, guard.why, guard.since, guard.in_breach, guard.pause_until, guard.pauses = "armed", "", now, False, 0, []
-        guard.unknown_since, guard.warned, guard.acted = 0, False, []
+        guard.unknown_since, guard.warned, guard.acted, guard.size_factor = 0, False, [], 1.0
 
     def arm(self, guard: Guard, now: int) -> Guard:
         """A person vouches for it; a new version that waits is put in force."""
@@ -328,24 +341,27 @@ class Panel:
     def disarm(guard: Guard, why: str, now: int, until: int = 0) -> None:
         """Take it out of force, for good or until a time; shown as degraded."""
         guard.state, guard.why, guard.since, guard.disarmed_until, guard.in_breach = "disarmed", why, now, until, False
-        guard.acted = []
+        guard.acted, guard.size_factor = [], 1.0
 
+    _INHERITED = ("state", "why", "since", "in_breach", "disarmed_until", "pause_until", "pauses", "trusted", "warned", "acted",
+                  "size_factor")  # fmt: skip
     _KEPT = ("state", "why", "value", "threshold", "unit", "since", "warned", "in_breach", "unknown_since", "pause_until", "pauses",
-             "disarmed_until", "trusted", "first", "file", "sha256", "host", "inputs", "acted")  # fmt: skip
+             "disarmed_until", "trusted", "first", "file", "sha256", "host", "inputs", "acted", "size_factor")  # fmt: skip
     _FOREIGN = ("on_trip", "warn_fraction", "grace_ms", "cooldown_ms")  # a shipped one has these from the configuration
 
     def dump(self) -> dict[str, Any]:
         """As JSON, for a checkpoint."""
         guards = {name: self._dumped(guard) for name, guard in self.guards.items()}
         candidates = {name: self._dumped(guard) for name, guard in self.candidates.items()}
-        return {"guards": guards, "candidates": candidates, "armed_before": sorted(self.armed_before)}
+        known = sorted(self.armed_before)
+        return {"guards": guards, "candidates": candidates, "armed_before": known, "size_factor": self.size_factor}
 
     def _dumped(self, guard: Guard) -> dict[str, Any]:
         return {key: getattr(guard, key) for key in self._KEPT + (self._FOREIGN if guard.breaker is None else ())}
 
     def load(self, data: dict[str, Any]) -> None:
         """From a checkpoint; a foreign one is asked again once its host has said hello."""
-        self.armed_before = set(data["armed_before"])
+        self.armed_before, self.size_factor = set(data["armed_before"]), data.get("size_factor", 1.0)
         for name, kept in data["guards"].items():
             if name not in self.guards and "on_trip" not in kept:
                 continue  # shipped once, and no more
@@ -376,8 +392,8 @@ def heard(said: Any) -> Verdict:
             return Verdict(unknown=str(said["unknown"] or ""), error=str(said["error"] or ""))
         trip, measure = said["trip"], said["measure"]
         if measure is not None:
-            value, threshold, *words = measure
-            measure = Measure(value, threshold, *map(str, words))
+            value, threshold, unit, *words = measure
+            measure = Measure(value, threshold, str(unit), str(words[0]) if words else "")
         return believed(None if trip is None else Trip(*trip), measure)
     except (KeyError, TypeError, ValueError, IndexError) as error:
         return Verdict(error=f"the host's answer makes no sense: {error!r}")

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from hedgegridd.heart import checkpoint, lines, modes, notices, on_exchange, on_house, on_market, protect
+from hedgegridd.heart import checkpoint, lines, modes, notices, on_exchange, on_house, on_market, protect, size
 from hedgegridd.heart.account import Account
 from hedgegridd.heart.beat import Beat
 from hedgegridd.heart.breakers import Guard, Noticed, Panel, Tripped, Verdict, judge
@@ -54,11 +54,12 @@ class Engine:
         self.deadman = DeadMan(man.enabled, man.timeout_minutes * MINUTE_MS, man.warning_minutes * MINUTE_MS)
         wait = int(back.recovery_time_minutes * MINUTE_MS)
         self.recovery = Recovery(live if back.enabled is None else back.enabled, back.reduced_size_factor, wait)
-        size = panel.guards.get("position_size")
-        cap = size.breaker.settings.max_position_usdt if size is not None and size.breaker is not None else float("inf")
+        sized = panel.guards.get("position_size")
+        cap = sized.breaker.settings.max_position_usdt if sized is not None and sized.breaker is not None else float("inf")
         self.gate = Gate(self.mode, config.limits, cap, config.protect.emergency_stop_pct, self.kill, panel, self.recovery, account, desks)
         self.rehearsal = Rehearsal(desks.values())
         self.maintenance = self.gate.maintenance = Maintenance(windows(config.maintenance, desks)[0])
+        self.smoothing_ms = size.smoothing_ms(panel)
         self.truth, self.beat = Truth(live), Beat(config.exchange_countdown, live)
         self.busy_until = 0
         self.now: int = 0  # ms of the data's clock
@@ -187,6 +188,7 @@ class Engine:
         lines.look(self)
         if not self.kill.enabled:
             return
+        self.account.smooth(self.now, self.smoothing_ms)
         snapshot = picture(self)
         asked = set(self.questions.values())
         for guard in [*self.panel.guards.values(), *self.panel.candidates.values()]:
@@ -198,6 +200,7 @@ class Engine:
                 self.question += 1
                 self.questions[self.question] = (guard.host, guard.name)
                 self.out.append(Ask(guard.host, self.question, "check", guard.name, snapshot))
+        size.look(self)
 
     def _guard_desks(self) -> None:
         """Each strategy's own risk_management: it pauses its symbol, the breakers stop the account."""
@@ -316,7 +319,7 @@ class Engine:
     def _think(self) -> None:
         for desk, moment, fill in self.thoughts:
             sound = not desk.broken
-            desk.think(moment, self.now, self.account.equity, self.recovery.wished_factor, fill)
+            desk.think(moment, self.now, self.account.equity, self.recovery.wished_factor * self.panel.size_factor, fill)
             if sound and desk.broken:  # one symbol's fault does not stop another (row 97)
                 self.write("strategy_failed", symbol=desk.symbol, reason=desk.halted)
                 self.tell(notices.system_error, f"{desk.symbol}: {desk.halted}; openers are halted, closers and stops stay")

@@ -37,6 +37,7 @@ def picture(engine: Engine) -> Snapshot:
         len(engine.errors),
         views,
         vitals(engine),
+        None if account.smoothed is None else account.smoothed[0],
     )
 
 

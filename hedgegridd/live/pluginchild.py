@@ -155,8 +155,9 @@ def plain(trip: Trip | None) -> list[Any] | None:
     if trip is None:
         return None
     level = None if trip.level is None else int(Level(trip.level))
-    return [str(trip.reason)[:MAX_TEXT], number(trip.value, "trip.value"), number(trip.threshold, "trip.threshold"), level,
-            str(trip.symbol)[:MAX_TEXT], trip.leg if trip.leg is None else int(trip.leg)]  # fmt: skip
+    said = [str(trip.reason)[:MAX_TEXT], number(trip.value, "trip.value"), number(trip.threshold, "trip.threshold"), level]
+    place = [str(trip.symbol)[:MAX_TEXT], trip.leg if trip.leg is None else int(trip.leg)]
+    return [*said, *place] if trip.narrow else said
 
 
 def number(value: Any, what: str) -> float | None:

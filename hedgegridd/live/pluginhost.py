@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from hedgegridd.codec import encode
 from hedgegridd.live.pluginprocess import Process
-from hedgegridd.model import Answer, Level, Missed
+from hedgegridd.model import Answer, Leg, Level, Missed
 from hedgegridd.plugins import KINDS, NAME, Source, own_keys
 
 Tables = dict[str, dict[str, dict[str, Any]]]  #: kind -> name -> the plugin's configuration table
@@ -313,7 +313,10 @@ def verdict_fault(value: dict[str, Any]) -> str:
     trip, measure = value["trip"], value["measure"]
     if not isinstance(value["unknown"], str) or not isinstance(value["error"], str):
         return "unknown and error must be text"
-    if trip is not None and not (_fits(trip, (str, _NUMBER, _NUMBER, (int, _NONE))) and trip[3] in (None, *Level)):
+    said = (str, _NUMBER, _NUMBER, (int, _NONE), str, (int, _NONE))  # as `pluginchild.plain` makes it
+    if isinstance(trip, list) and len(trip) == 4:  # the account
+        trip = [*trip, "", None]
+    if trip is not None and not (_fits(trip, said) and trip[3] in (None, *Level) and trip[5] in (None, *Leg)):
         return f"trip is {trip!r:.60}"
     if measure is not None and not _fits(measure, (float, float, str, str)):
         return f"measure is {measure!r:.60}"

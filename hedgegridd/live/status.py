@@ -38,6 +38,7 @@ def status(daemon: Daemon) -> dict[str, Any]:
         "ready": daemon.ready,
         "degraded": degraded(daemon),
         "kill_switch": _kill_switch(daemon),
+        "size_factor": engine.recovery.size_factor * engine.panel.size_factor,
         "recovery": _recovery(daemon),
         "dead_mans_switch": {
             "enabled": engine.deadman.enabled,
@@ -75,6 +76,8 @@ def degraded(daemon: Daemon) -> list[str]:
             found.append(f"breaker {guard.name}: {guard.state}: {guard.why}")
         elif guard.state == "disarmed" and guard.why.startswith("disarmed by"):
             found.append(f"breaker {guard.name}: {guard.why}")
+    if engine.panel.size_factor < 1.0:
+        found.append(f"breakers leave openers x {engine.panel.size_factor:g} of their size")
     for desk in engine.desks.values():
         if desk.guarded:
             found.append(f"{desk.symbol}: {desk.guarded}")

@@ -83,6 +83,9 @@ def refuses(config: Any, engine: Engine, feed: Any) -> str:
         return f"the fast engine plays one symbol at a time, the data have {', '.join(feed.symbols)}: choose one with --symbol"
     if not feed.carries <= {"bars", "volume", "funding"}:
         return f"the fast engine plays bars, the data are {', '.join(sorted(feed.carries))}"
+    tiers = getattr(getattr(engine.panel.guards.get("drawdown"), "breaker", None), "settings", None)
+    if tiers is not None and (tiers.reduce_drawdown_pct is not None or tiers.smoothing_minutes):
+        return "the fast engine does not know breaker.drawdown.reduce_drawdown_pct and smoothing_minutes"
     if config.maintenance:
         return "the fast engine does not know [[maintenance]] windows"
     desk = engine.desks[feed.symbols[0]]

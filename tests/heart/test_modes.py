@@ -177,6 +177,7 @@ def test_a_second_place_and_the_account_are_trips_of_their_own() -> None:
     places.trip = Trip("deep", 2.0, 1.0)
     rig.timer(1)
     assert rig.engine.kill.active and rig.engine.kill.level == Level.HALT
+    assert guard.row()["where"][-1] == "account"
 
 
 def test_a_pause_of_one_leg_ends_by_itself() -> None:
@@ -234,4 +235,4 @@ def test_what_a_leg_is_in_comes_out_of_the_journal_again() -> None:
 
 def test_a_host_may_name_a_place() -> None:
     assert plain(Trip("deep", 2.0, 1.0, Level.HALT, "ETHUSDT", Leg.SHORT)) == ["deep", 2.0, 1.0, 2, "ETHUSDT", 1]
-    assert plain(Trip("all")) == ["all", None, None, None, "", None]
+    assert plain(Trip("all")) == ["all", None, None, None]
