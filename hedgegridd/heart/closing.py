@@ -15,6 +15,8 @@ from hedgegridd.kernel import ledger
 from hedgegridd.model import Fill, Leg, Quote, entry_side
 
 MARKET, IOC, LIMIT, TWAP, VWAP, AUTO = "market", "ioc", "limit", "twap", "vwap", "auto"
+RETRY_MS = 250  # a refused close is fired again after this, doubling up to RETRY_MAX_MS
+RETRY_MAX_MS = 5_000
 NO_LIQUIDITY = -4131  # the best price is too far away for a market order of this size
 
 
@@ -57,15 +59,19 @@ class Work:
     fee: float = 0.0
     realized: float = 0.0
     ended: int = 0  # time of the last execution
+    retry_ms: int = RETRY_MS
+    retry_at: int = 0  # nothing before this: a piece was refused
 
     def book(self, fill: Fill, realized: float) -> None:
         """An execution that closed some of it."""
         self.closed, self.paid = self.closed + fill.qty, self.paid + fill.price * fill.qty
         self.fee, self.realized, self.ended = self.fee + fill.fee, self.realized + realized, fill.time
 
-    def refused(self, price: int, qty: int, code: int) -> None:
+    def refused(self, price: int, qty: int, code: int, now: int) -> None:
         """A piece was refused: a bounded one is followed by the market, one that the market cannot take by half of it. `code` 0: it is
-        not the piece's fault."""
+        not the piece's fault. All pieces that were sent together wait as long as one."""
+        if now >= self.retry_at:
+            self.retry_at, self.retry_ms = now + self.retry_ms, min(2 * self.retry_ms, RETRY_MAX_MS)
         if price and code:
             self.method = MARKET
         elif code == NO_LIQUIDITY:

@@ -10,18 +10,16 @@ no disk.
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Protocol
 
 from hedgegridd.heart import closing
-from hedgegridd.heart.closing import Way, Work
+from hedgegridd.heart.closing import RETRY_MAX_MS, RETRY_MS, Way, Work
 from hedgegridd.heart.desk import Desk
 from hedgegridd.heart.orders import parse
 from hedgegridd.model import Fill, Leg, Order, Report, Role, entry_side
 
 MARKET_AT_ONCE = Way()
-RETRY_MS = 250  # a refused close is fired again after this, doubling up to RETRY_MAX_MS
-RETRY_MAX_MS = 5_000
 PAGE_AGAIN_MS = 60_000
 
 
@@ -75,8 +73,6 @@ class Flatten:
     cancelled: int = 0
     closing: list[dict[str, Any]] = field(default_factory=list)
     asked_at: int = 0
-    retry_ms: int = RETRY_MS
-    retry_at: int = 0
     paged_at: int = 0
     pages: int = 0
     failed: bool = False
@@ -123,9 +119,11 @@ class Flatten:
         """Close what is held and not being closed yet, as far as the method wants it by now."""
         held = desk.held(leg)
         rest = held - desk.closing(leg)
-        if rest <= 0 or now < self.retry_at:
+        if rest <= 0:
             return
         work = self._work(desk, leg, hands, now)
+        if now < work.retry_at:
+            return
         work.qty = max(work.qty, work.closed + held)  # what fills late is closed as well
         pace = closing.pace(self.way, work, now, desk.volume - work.traded)
         price = closing.worst_price(leg, pace.bound, self.way.slippage, desk.mark, desk.quote)
@@ -194,18 +192,21 @@ class Flatten:
             hands.ask_report()
 
     def refused(self, order: Order, code: int, now: int) -> None:
-        """A close was refused: wait a little before the next, the exchange's picture is asked for meanwhile."""
+        """A close was refused: its leg waits a little before the next, the exchange's picture is asked for meanwhile."""
         work = self.work(order.symbol, order.leg)
         if work is not None:
-            work.refused(order.price, order.qty, code)
-        self.retry_at = now + self.retry_ms
-        self.retry_ms = min(2 * self.retry_ms, RETRY_MAX_MS)
+            work.refused(order.price, order.qty, code, now)
+
+    def hurry(self) -> None:
+        """What kept closes from being taken is over: nothing waits any more."""
+        for work in self.works:
+            work.retry_at, work.retry_ms = 0, RETRY_MS
 
     def judge(self, report: Report, now: int) -> bool:
         """Flat? Only a report asked for after the last act counts, and only zero legs with no own order."""
-        self.reads += 1
         if report.since:
             return self._judge_early(report, now)
+        self.reads += 1
         if self.phase != "verifying" or not self.asked_at:
             return False
         held = any(leg.qty and self.covers(leg.symbol, leg.leg) for leg in report.held)
@@ -240,7 +241,8 @@ class Flatten:
     def resume(self, now: int) -> None:
         """A new life takes it up: nobody waits for the old one's replies any more, and the deadline begins anew."""
         self.ticket = 0
-        self.started, self.failed, self.asked_at, self.retry_at, self.retry_ms = now, False, 0, 0, RETRY_MS
+        self.started, self.failed, self.asked_at = now, False, 0
+        self.hurry()
         self.acted_at, self.zero_since, self.shows_stops = now, 0, False
 
     def page_due(self, now: int) -> bool:
@@ -284,6 +286,7 @@ class Flatten:
 
     @classmethod
     def load(cls, data: dict[str, Any]) -> Flatten:
-        """From a checkpoint."""
-        works, way = [Work(**one) for one in data["works"]], Way(*data["way"])
-        return cls(**{**data, "scope": [(symbol, leg) for symbol, leg in data["scope"]], "way": way, "works": works})
+        """From a checkpoint; one of another version may lack a field, or have one more."""
+        kept = {item.name: data[item.name] for item in fields(cls) if item.name in data}
+        works, way = [Work(**one) for one in data.get("works", ())], Way(*data.get("way", MARKET_AT_ONCE))
+        return cls(**{**kept, "scope": [(symbol, leg) for symbol, leg in data["scope"]], "way": way, "works": works})

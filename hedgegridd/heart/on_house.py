@@ -107,6 +107,8 @@ def timer(engine: Engine, timer: Timer) -> None:
     if engine.gate.busy and engine.now >= engine.busy_until:
         engine.gate.busy = ""
         engine.stirred.update(engine.desks)
+        for flatten in engine.active():
+            flatten.hurry()
     if engine.gate.storage_failed and timer.wall - engine.sync_failed_at >= SYNC_RETRY_MS:
         engine.sync_failed_at = timer.wall
         engine.sync(latch=engine.kill.active)

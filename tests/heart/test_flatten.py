@@ -6,7 +6,7 @@ import pytest
 from rig import START, Rig, check, config_of, steady
 
 from hedgegridd.heart.flatten import Flatten
-from hedgegridd.model import Cancelled, Fill, Held, Leg, Level, Order, Rejected, Report, Role
+from hedgegridd.model import Cancelled, Fill, Held, Leg, Level, Order, Rejected, Report, Role, Trouble
 
 
 def both_legs(**tables: object) -> Rig:
@@ -190,3 +190,64 @@ def test_books_that_say_zero_do_not_make_it_flat() -> None:
         rig.timer(1)
     assert pit.books.short_qty == 0, "found in the exchange's report, and closed"
     assert rig.engine.kill.phase == "flat"
+
+
+def closes(rig: Rig) -> list[Order]:
+    return [order for order in rig.sent if order.role == Role.CLOSE]
+
+
+def test_pieces_that_are_refused_together_wait_as_long_as_one() -> None:
+    rig = both_legs()
+    rig.desk().instrument = rig.desk().instrument._replace(market_max_qty=1)
+    rig.refuse = lambda order: -1001 if order.role == Role.CLOSE else 0
+    rig.verb("activate", reason="x")
+    once = len(closes(rig))
+    assert once > 2
+    rig.timer(0.25)
+    assert len(closes(rig)) == 2 * once
+    rig.timer(0.5)
+    assert len(closes(rig)) == 3 * once
+    works = rig.engine.active()[0].works
+    assert [work.retry_ms for work in works] == [2_000, 2_000]
+
+
+def test_a_leg_that_is_refused_holds_no_other_back() -> None:
+    rig = both_legs()
+    rig.refuse = lambda order: -1001 if order.role == Role.CLOSE and order.leg == Leg.SHORT else 0
+    rig.verb("activate", reason="x")
+    rig.timer(1)
+    rig.timer(1)
+    rig.timer(2)
+    assert rig.desk().books.long_qty == 0
+    pit = rig.exchange.pits["BTCUSDT"]
+    pit.books = pit.books._replace(long_qty=3, long_entry=497_000.0)
+    rig.take(Fill("BTCUSDT", rig.engine.now, Leg.LONG, 1, 497_000, 3, 0.0, True, "hg-BTCUSDT-LE-497000-zz", "late", "late-1"))
+    assert rig.desk().books.long_qty == 0, "a late fill is closed at once, whatever becomes of the short leg"
+
+
+def test_when_a_ban_ends_closes_leave_at_once() -> None:
+    rig = both_legs()
+    end = rig.engine.now + 8_000
+    rig.take(Trouble(rig.engine.now, "ban", "banned", until=end))
+    rig.refuse = lambda order: -1003 if order.role == Role.CLOSE and rig.engine.now < end else 0
+    rig.verb("activate", reason="x")
+    for _ in range(7):
+        rig.timer(1)
+    assert all(held(rig))
+    rig.timer(1)
+    assert rig.engine.now == end
+    assert held(rig) == (0, 0)
+
+
+def test_a_flatten_of_an_older_checkpoint_is_taken_up() -> None:
+    new = Flatten([("BTCUSDT", 0)], "x", START, 1_000).dump()
+    old = {key: value for key, value in new.items() if key not in ("works", "way", "proof", "reads")}
+    taken = Flatten.load({**old, "retry_ms": 500, "retry_at": START})
+    assert taken.dump() == new
+
+
+def test_reports_are_counted_once() -> None:
+    flatten = Flatten([("BTCUSDT", 0), ("BTCUSDT", 1)], "x", START, 1_000)
+    flatten.phase = "verifying"
+    assert flatten.judge(ZERO._replace(since=START + 1), START + 2)
+    assert flatten.proof["reads"] == 1
