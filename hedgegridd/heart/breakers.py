@@ -242,14 +242,18 @@ class Panel:
         first = not guard.unknown_since
         if first:
             guard.unknown_since = now or 1
-        if guard.state == "tripped":
-            return None
+        tripped = guard.state == "tripped"
+        if tripped and (not guard.acted or guard.reaches("", BOTH, Level.HALT)):
+            return None  # all that blindness asks for is done; what it warned of, paused or stopped in one place leaves more to do
         if now - guard.unknown_since >= guard.grace_ms:
             guard.state, guard.since, guard.in_breach = "tripped", now, True
             guard.why = f"inputs unknown for {(now - guard.unknown_since) / 1000:.0f} s: {text}"
-            guard.acted = [["", BOTH, int(Level.FLATTEN)]]  # it has spoken for the account: the same breach is not a second trip
+            guard.acted = [
+                *guard.acted * tripped,
+                ["", BOTH, int(Level.HALT)],
+            ]  # it has halted the account: only a breach that asks for more is a second trip
             return Tripped(guard, Level.HALT, Trip(guard.why))
-        if guard.state != "unknown":
+        if guard.state not in ("unknown", "tripped"):
             guard.state, guard.why, guard.since = "unknown", text, now
             return Noticed(guard, "unknown", text)
         return None

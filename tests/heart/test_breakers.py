@@ -103,6 +103,35 @@ def test_unknown_withholds_at_once_and_trips_at_halt_after_its_grace() -> None:
     assert outcome.level == Level.HALT
 
 
+def test_a_breach_seen_after_blindness_acts_at_its_own_level_once() -> None:
+    made, guard = panel(on_trip=Level.FLATTEN, grace_ms=30_000)
+    made.hear(guard, Verdict(unknown="stale"), 1_000)
+    blind = made.hear(guard, Verdict(unknown="stale"), 31_000)
+    assert isinstance(blind, Tripped) and blind.level == Level.HALT
+    seen = made.hear(guard, TRIP, 32_000)
+    assert isinstance(seen, Tripped) and seen.level == Level.FLATTEN, "halted for being blind, it sees what it must flatten for"
+    assert made.hear(guard, TRIP, 33_000) is None
+    assert guard.everywhere
+
+
+def test_a_breach_of_a_halt_seen_after_blindness_is_no_second_trip() -> None:
+    made, guard = panel(on_trip=Level.HALT, grace_ms=30_000)
+    made.hear(guard, Verdict(unknown="stale"), 1_000)
+    made.hear(guard, Verdict(unknown="stale"), 31_000)
+    assert made.hear(guard, TRIP, 32_000) is None
+
+
+@pytest.mark.parametrize(("level", "trip"), [(Level.HALT, Trip("over", symbol="ETHUSDT", leg=0)), (Level.WARN, Trip("over"))])
+def test_a_guard_that_stopped_less_than_the_account_halts_it_when_it_is_blind(level: Level, trip: Trip) -> None:
+    made, guard = panel(on_trip=level, grace_ms=30_000)
+    assert isinstance(made.hear(guard, Verdict(trip), 1), Tripped)
+    assert made.hear(guard, Verdict(unknown="stale"), 1_000) is None
+    outcome = made.hear(guard, Verdict(unknown="stale"), 31_000)
+    assert isinstance(outcome, Tripped) and outcome.level == Level.HALT and not outcome.trip.narrow
+    assert guard.everywhere and guard.reaches(trip.symbol, 0)
+    assert made.hear(guard, Verdict(unknown="stale"), 62_000) is None
+
+
 def test_inputs_that_come_back_in_time_clear_it() -> None:
     made, guard = panel()
     made.hear(guard, Verdict(unknown="stale"), 0)
