@@ -526,6 +526,7 @@ class Engine:
             flatten.ticket = 0
         for symbol in {symbol for symbol, _ in flatten.scope}:
             self.think(self.desks[symbol], Moment.LOOK)
+        self._kill_phase()  # now: a flatten that begins in this same event forgets those that are done
 
     def _kill_phase(self) -> None:
         """What the kill switch's work has come to; its file is told when the work ends."""

@@ -9,9 +9,10 @@ import pytest
 from rig import MINUTE, Rig, calm, config_of, hold, instrument_table
 
 from hedgegridd.heart.breakers import Guard
+from hedgegridd.heart.effects import AskReport
 from hedgegridd.heart.modes import WORDS, LegMode, Standing
 from hedgegridd.live.pluginchild import plain
-from hedgegridd.model import Fill, Leg, Level, Role
+from hedgegridd.model import Fill, Held, Leg, Level, Report, Role
 from hedgegridd.views import Snapshot, Trip
 
 LONG, SHORT = Leg.LONG, Leg.SHORT
@@ -236,3 +237,22 @@ def test_what_a_leg_is_in_comes_out_of_the_journal_again() -> None:
 def test_a_host_may_name_a_place() -> None:
     assert plain(Trip("deep", 2.0, 1.0, Level.HALT, "ETHUSDT", Leg.SHORT)) == ["deep", 2.0, 1.0, 2, "ETHUSDT", 1]
     assert plain(Trip("all")) == ["all", None, None, None]
+
+
+def test_a_leg_that_is_stopped_as_the_kill_gets_flat_does_not_make_the_kill_wait_for_ever() -> None:
+    rig, places, _ = two(Level.FLATTEN)
+    rig.bars([497_490], reach=0)
+    rig.lose = lambda effect: isinstance(effect, AskReport)
+    rig.verb("activate", reason="x")
+    assert rig.engine.kill.phase == "verifying"
+    places.trip = Trip("deep", 2.0, 1.0, None, "ETHUSDT", LONG)
+    held = tuple(Held(symbol, leg, 0, 0.0) for symbol in ("BTCUSDT", "ETHUSDT") for leg in (LONG, SHORT))
+    rig.take(Report(rig.engine.now, 10_000.0, held, ()))
+    rig.lose = lambda effect: False
+    for _ in range(7):
+        rig.timer(1)
+    assert not rig.engine.active()
+    assert rig.engine.kill.phase == "flat"
+    assert rig.latch and rig.latch["phase"] == "flat"
+    reply = rig.verb("deactivate", reason="over")
+    assert reply and reply.result, reply.refusal
