@@ -80,12 +80,17 @@ class Window:
         self._moved(bar.close)
 
     def price(self, time: int, price: float) -> None:
-        """The market is here."""
+        """The market is here; a price of nothing is none."""
+        if not price > 0:
+            return
         self._reach(time, price, price)
         self._moved(price)
 
     def quote(self, quote: Quote) -> None:
-        """The best prices and what stands there."""
+        """The best prices and what stands there. With a side of the book empty there is nothing to compare: unknown, until it is back."""
+        if quote.bid <= 0 or quote.ask <= 0:
+            self.step, self.last_step = [], []
+            return
         number = quote.time // STEP_MS
         spread = (quote.ask - quote.bid) / quote.bid * BPS
         depth = min(quote.bid * quote.bid_qty, quote.ask * quote.ask_qty) * self.unit

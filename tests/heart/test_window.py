@@ -83,3 +83,16 @@ def test_long_bars_are_a_window_of_their_own() -> None:
     for i in range(3):
         window.bar(Bar("X", (i + 1) * 15 * MINUTE, 100, 110 + i, 90, 100, 5, 15 * MINUTE))
     assert window.ranges == [[44.0, 90, 112]] and window.move is not None
+
+
+def test_an_empty_side_of_the_book_is_unknown_and_no_price_is_none() -> None:
+    window = Window(1e-4, quotes=True)
+    for step in range(3):
+        window.quote(Quote("X", step * 5_000, 100, 5, 101, 5))
+    assert window.last_step
+    window.quote(Quote("X", 16_000, 0, 0, 101, 5))
+    assert not window.last_step, "nothing to compare with until both sides are back"
+    window.price(17_000, 0.0)
+    window.price(18_000, 100.0)
+    window.price(19_000, float("nan"))
+    assert window.move == 0.0
