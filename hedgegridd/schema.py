@@ -180,13 +180,13 @@ class InstrumentTable:
         f = self.filters
         if f.tick_size is None or f.lot_size is None:
             raise ConfigError([Problem(f"instrument {self.symbol}: filters", None, "tick_size and lot_size: no exchange supplies them")])
-        largest = lots(f.max_qty, f.lot_size, UNLIMITED_LOTS)
+        largest = max(1, lots(f.max_qty, f.lot_size, UNLIMITED_LOTS))  # a close in pieces of nothing would never end
         return Instrument(
             tick_size=f.tick_size,
             lot_size=f.lot_size,
             min_qty=max(lots(f.min_qty, f.lot_size, 1), 1),
             max_qty=largest,
-            market_max_qty=lots(f.market_max_qty, f.lot_size, largest),
+            market_max_qty=max(1, lots(f.market_max_qty, f.lot_size, largest)),
             min_notional=f.min_notional,
             maker_bps=f.maker_bps,
             taker_bps=f.taker_bps,

@@ -80,6 +80,11 @@ def test_filters_become_lots() -> None:
     assert (made.min_qty, made.max_qty, made.market_max_qty, made.leverage) == (2, 100_000, 100_000, 5.0)
 
 
+def test_the_largest_order_is_a_lot_at_least() -> None:
+    filters = FiltersTable(tick_size=0.1, lot_size=1.0, market_max_qty=0.4)
+    assert InstrumentTable("BTCUSDT", filters=filters).instrument().market_max_qty == 1, "pieces of nothing close nothing, and never end"
+
+
 def test_filters_that_nobody_supplied() -> None:
     with pytest.raises(ConfigError, match="tick_size and lot_size"):
         InstrumentTable("BTCUSDT").instrument()
