@@ -248,10 +248,7 @@ class Panel:
         if now - guard.unknown_since >= guard.grace_ms:
             guard.state, guard.since, guard.in_breach = "tripped", now, True
             guard.why = f"inputs unknown for {(now - guard.unknown_since) / 1000:.0f} s: {text}"
-            guard.acted = [
-                *guard.acted * tripped,
-                ["", BOTH, int(Level.HALT)],
-            ]  # it has halted the account: only a breach that asks for more is a second trip
+            guard.acted = [*guard.acted * tripped, ["", BOTH, int(Level.HALT)]]  # a breach that asks for no more is no second trip
             return Tripped(guard, Level.HALT, Trip(guard.why))
         if guard.state not in ("unknown", "tripped"):
             guard.state, guard.why, guard.since = "unknown", text, now

@@ -116,8 +116,8 @@ def chosen(way: Way, qty: int, leg: int, quote: Quote | None) -> tuple[str, dict
 
 def worst_price(leg: int, bound: float | None, slippage: float, mark: float | None, quote: Quote | None) -> int:
     """The limit of a piece, ticks: `bound` beyond the best price, never more than `slippage` from the mark; 0 = at market, as it also is
-    where no mark is known."""
-    if bound is None or mark is None:
+    where no mark is known or it is no price."""
+    if bound is None or mark is None or not 0 < mark < math.inf:
         return 0
     side = entry_side(leg)
     best = 0 if quote is None else quote.bid if side > 0 else quote.ask

@@ -266,3 +266,8 @@ def test_nothing_is_left_resting() -> None:
     done = {event.client_id for event in rig.inputs if isinstance(event, Cancelled | Rejected)}
     done |= {event.client_id for event in rig.inputs if isinstance(event, Fill)}
     assert {order.client_id for order in closes(rig)} <= done
+
+
+@pytest.mark.parametrize("mark", [math.nan, math.inf, 0.0, -1.0])
+def test_a_mark_that_is_no_price_closes_at_market(mark: float) -> None:
+    assert [closing.worst_price(leg, 0.01, 0.02, mark, None) for leg in Leg] == [0, 0]
