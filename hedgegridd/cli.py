@@ -173,6 +173,22 @@ def replay(state_dir: Path, frm: int | None, to: int | None, as_json: bool) -> N
 
 
 @main.command()
+@click.option("--state-dir", type=click.Path(path_type=Path, exists=True), required=True, help="The daemon's state directory.")
+@click.option("--head", default="", help="SEQ:HASH of records that must be there, as alerts carry them; comma between.")
+@click.option("--json", "as_json", is_flag=True)
+@taught
+def verify(state_dir: Path, head: str, as_json: bool) -> None:
+    """Check a journal's hash chain with no daemon, and that a head an alert carried is in it: 0 sound, 1 damaged."""
+    from hedgegridd import journal
+    from hedgegridd.control.text import verified
+    from hedgegridd.live import heads
+
+    found = heads.shown(journal.verify(state_dir / "journal", heads.read(head)), head)
+    click.echo(json.dumps({"schema": 1, **found}) if as_json else "\n".join(verified(found)))
+    sys.exit(0 if found["ok"] else 1)
+
+
+@main.command()
 @CONFIG
 @click.option("--data", type=click.Path(path_type=Path, exists=True), help="A file, or a folder with klines/ and funding/.")
 @click.option("--symbol", help="One symbol only.")

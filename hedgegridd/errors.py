@@ -56,9 +56,11 @@ class StateError(HedgegriddError):
 class JournalDamaged(StateError):
     """A record before the end of the journal fails its hash: the account's past is not what it was."""
 
-    def __init__(self, segment: str, record: int, why: str) -> None:
-        self.segment, self.record, self.why = segment, record, why
-        super().__init__(f"journal segment {segment}, record {record}: {why}")
+    def __init__(self, segment: str, record: int, why: str, *, after: int = 0, expected: str = "", found: str = "") -> None:
+        """`record` counts within the segment; `after` = number of the last sound record of its stream; the rest in words."""
+        self.segment, self.record, self.why, self.after, self.expected, self.found = segment, record, why, after, expected, found
+        told = f" (after record number {after}; expected {expected}, found {found})" if expected else ""
+        super().__init__(f"journal segment {segment}, record {record}: {why}{told}")
 
 
 class AlreadyRunning(HedgegriddError):

@@ -325,6 +325,7 @@ class AlertsTable:
     alert_on_fills: bool = of(False, "every fill; a grid has many")
     alert_on_errors: bool = of(True, "the exchange refused an order, or a part of the daemon failed")
     alert_on_state_changes: bool = of(True, "start, stop, pause, resume, reload, a stage of the return")
+    alert_on_journal_head: bool = of(True, "once a day the journal's number and hash, which prove later that nothing was cut off")
 
 
 @dataclass(frozen=True, eq=False, repr=False)

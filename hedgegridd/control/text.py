@@ -155,6 +155,21 @@ def status(doc: dict[str, Any], ink: Ink = PLAIN) -> list[str]:
     return [*lines, "", *_machinery(doc, ink)]
 
 
+def verified(doc: dict[str, Any], ink: Ink = PLAIN) -> list[str]:
+    """What a verification of the journal found: where, what was expected, what is there."""
+    damage, records = doc.get("damage"), f"{doc.get('records', 0):,} records"
+    if damage:
+        where = f"{damage['segment']}, record {damage['record']}, after number {damage['after_seq']}"
+        lines = [f"{ink('DAMAGED', 'alarm')}  {clean(where)}: {clean(damage['why'])}"]
+        lines += [f"  {name:<8} {clean(damage[name])}" for name in ("expected", "found") if damage.get(name)]
+        lines.append(f"  {records} before it are sound")
+    else:
+        asked = f", and the head {clean(doc['asked'])} is among them" if doc.get("asked") else ""
+        lines = [f"{ink('sound', 'green')}  {records}{asked}"]
+    lines += [f"{ink('note', 'yellow')}   {clean(note)}" for note in doc.get("notes", ())]
+    return [*lines, *([f"head   {clean(doc['head'])}"] if doc.get("head") else [])]
+
+
 def headline(doc: dict[str, Any], ink: Ink = PLAIN) -> str:
     """Who it is and whether it trades."""
     ready = ink("ready", "green") if doc.get("ready") else ink("warming up", "yellow")
@@ -363,6 +378,7 @@ _SCREENS: dict[str, Callable[[dict[str, Any], Ink], list[str]]] = {
     "ping": _ping,
     "metrics": _raw,
     "drill": _raw,
+    "journal.verify": verified,
 }
 
 

@@ -104,6 +104,7 @@ class Engine:
             self.now = time
             if self.account.open_day(time):
                 self.write("day", start_equity_usdt=self.account.day.start)
+                self.tell(notices.journal_head)
             while self.errors and time - self.errors[0] >= MINUTE_MS:
                 self.errors.popleft()
                 self.dirty = True

@@ -48,6 +48,7 @@ RULES: dict[str, Severity] = {
     "system_error": CRITICAL,
     "started": INFO,
     "stopped": INFO,
+    "journal_head": INFO,
     "test": INFO,
 }
 
@@ -68,6 +69,7 @@ SWITCHES: dict[str, str] = {
     "state_change": "alert_on_state_changes",
     "started": "alert_on_state_changes",
     "stopped": "alert_on_state_changes",
+    "journal_head": "alert_on_journal_head",
 }
 
 #: What a trip or verb of each level does, in words.
@@ -401,6 +403,11 @@ def stopped(time: int, reason: str, kept: Sequence[str] = ()) -> Alert:
     """A clean stop; `kept`: positions and orders that stay, in words."""
     lines = {"Reason": reason, "Kept": "; ".join(kept) or "nothing"}
     return _alert(time, "stopped", "Stopped", lines, reason=reason, kept=list(kept))
+
+
+def journal_head(time: int) -> Alert:
+    """Once a day: the shell writes the journal's head under it, so that what is cut off later can be told."""
+    return _alert(time, "journal_head", "The journal's head", {"Keep it": "hedgegridctl journal verify --head HEAD proves it later"})
 
 
 def test(time: int) -> Alert:

@@ -69,6 +69,7 @@ class _Stream:
         self.segment = segment
         self.fd = os.open(segment.path, os.O_RDWR | os.O_NOFOLLOW)
         self.size, self.synced, self.hash = size, synced, digest
+        self.head = (0, "")  # number and hash of the last record that this life wrote, as one value: another thread reads it
         self.half = True  # bytes after `size` may have been left: cut before the next write
         self.suspect = False  # the kernel may have dropped unsynced bytes
 
@@ -128,6 +129,7 @@ class Journal:
     ) -> None:
         self.folder = folder
         self.seq = 0  #: number of the last record
+        self.heads: dict[str, tuple[int, str]] = {}  #: stream -> (number, hash) of its last record that is on the disk
         self.tidy_failure = ""  #: why closed inputs could not be compressed or pruned the last time
         self._max_bytes, self._keep_ms, self._max_total = max_segment_bytes, keep_inputs_days * _DAY_MS, max_mb * 1e6
         self._wall = wall
@@ -239,6 +241,7 @@ class Journal:
         text, digest = line(stream.hash, seq, time, self._wall(), kind, data)
         stream.write(text)
         stream.hash, self.seq, self._last_time = digest, seq, time
+        stream.head = (seq, digest)  # last: who reads it may rely on the bytes
         return seq
 
     def check_place(self) -> None:
@@ -255,8 +258,10 @@ class Journal:
         with self._disk:
             self.check_place()
             seq = self.seq
+            heads = {name: stream.head for name, stream in self._streams.items() if stream.head[0]}
             for stream in (self._inputs, self._acts):
                 stream.sync()
+            self.heads = {**self.heads, **heads}
             return seq
 
     @property
@@ -294,7 +299,10 @@ class Journal:
         path = self.folder / segment_name(name, seq)
         save(path, text)
         self.seq = seq
-        return _Stream(Segment(name, seq, path), len(text), len(text), digest)
+        stream = _Stream(Segment(name, seq, path), len(text), len(text), digest)
+        stream.head = (seq, digest)
+        self.heads = {**self.heads, name: stream.head}
+        return stream
 
     def _note_head(self) -> None:
         """Last of all: a note of segments that are not there would be damage, one of older segments is not."""

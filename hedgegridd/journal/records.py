@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator
+from contextlib import suppress
 from operator import attrgetter
 from pathlib import Path
 from typing import NamedTuple
@@ -24,6 +25,7 @@ from hedgegridd.journal.segments import (
     Chain,
     Record,
     Segment,
+    fingerprint,
     follow,
     header,
     holes,
@@ -33,32 +35,44 @@ from hedgegridd.journal.segments import (
     quote,
     segments,
     size_of,
+    stale_head,
+    sum_of,
 )
 
 _RETRIES = 5  # a running daemon may open, compress or prune segments while they are read
 _Run = tuple[int, int]
+Heads = tuple[tuple[int, str], ...]  #: (number, hash) of records that must be there
 _by_seq = attrgetter("seq")
 
 
 class Verification(NamedTuple):
-    """What `verify` found. `first_bad` = (segment, record in it, why); `records` = how many verified before it."""
+    """What `verify` found. `first_bad` = (segment, record in it, why); `records` = how many verified before it.
+
+    `after`, `expected`, `found`: where it stands and what it is, in words; `notes`: what a crash or pruning explains, but a cut may be
+    as well; `heads`: number and hash of each stream's last record, to be kept elsewhere.
+    """
 
     ok: bool
     records: int
     first_bad: tuple[str, int, str] | None
+    after: int = 0
+    expected: str = ""
+    found: str = ""
+    notes: tuple[str, ...] = ()
+    heads: Heads = ()
 
 
-def verify(folder: Path) -> Verification:
-    """Check every hash, every link between segments, that no number is missing, and that the newest segments are there.
+def verify(folder: Path, heads: Heads = ()) -> Verification:
+    """Check every hash, every link between segments, that no number is missing, that the newest segments are there, and `heads` in them.
 
     StateError where there is no journal, or one of a newer version.
-    Pruned inputs are no fault. What cannot be seen: whole records cut from the end of both streams since the last rotation.
+    Pruned inputs are no fault. What only `heads` can show: whole records cut from the end of both streams since the last rotation.
     """
     if not folder.is_dir():
         raise StateError(f"{folder} is no journal: there is no such folder")
     for _ in range(_RETRIES):
-        found, moving = _Reading(folder).run()
-        if found.ok or not moving:
+        found, moving = _Reading(folder, heads).run()
+        if not moving:
             break
     return found
 
@@ -66,11 +80,13 @@ def verify(folder: Path) -> Verification:
 class _Reading:
     """One reading of the whole journal."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, heads: Heads) -> None:
+        self.folder, self.heads = folder, dict(heads)
+        self.ends: dict[str, tuple[int, str]] = {}
         self.before = self._shape()
         self.rows = {stream: segments(folder, stream) for stream in STREAMS}
         self.wrong = missing_head(folder, self.rows)  # now, not after the reading: a running daemon goes on to new segments
+        self.stale = stale_head(folder, self.rows)  # likewise
         self.chains = {stream: Chain() for stream in STREAMS}
         self.records = 0
         self.lost: set[_Run] = set()
@@ -82,9 +98,20 @@ class _Reading:
             self._read()
             self._judge()
         except JournalDamaged as error:
-            found = Verification(False, self.records, (error.segment, error.record, error.why))
-            return found, self._moving()
-        return Verification(True, self.records, None), False
+            bad, told = (error.segment, error.record, error.why), (error.after, error.expected, error.found)
+            return Verification(False, self.records, bad, *told, self.notes(), tuple(self.ends.values())), self._moving()
+        half = bool(self.stale) or any(chain.unfinished for chain in self.chains.values())
+        return Verification(True, self.records, None, notes=self.notes(), heads=tuple(self.ends.values())), half and self._moving()
+
+    def notes(self) -> tuple[str, ...]:
+        """What a crash or pruning explains. It is told, for a cut tail can look the same."""
+        found = [chain.unfinished for chain in self.chains.values() if chain.unfinished]
+        inputs = self.rows[INPUTS]
+        if inputs and inputs[0].first > 1:
+            found.append(f"{inputs[0].name} is the first of inputs: those before were pruned by age or size, or removed")
+        if self.stale:
+            found.append(f"{HEAD}: {self.stale}")
+        return tuple(found)
 
     def _shape(self) -> list[tuple[str, int]]:
         return sorted((path.name, size_of(path)) for path in self.folder.glob("*.jsonl"))
@@ -101,11 +128,15 @@ class _Reading:
         self.lost.update(holes(numbers, first))
 
     def _merged(self) -> Iterator[Record]:
-        last = 0
+        last, wanted = 0, dict(self.heads)
         for record in heapq.merge(*(follow(self.rows[stream], self.chains[stream]) for stream in STREAMS), key=_by_seq):
             if record.seq == last:
                 raise JournalDamaged(self.chains[INPUTS].name, self.chains[INPUTS].number, f"number {last} is in both streams")
             self.records, last = self.records + 1, record.seq
+            stream = INPUTS if record.kind == INPUT or (record.kind == CHECKPOINT and record.data["stream"] == INPUTS) else ACTS
+            self.ends[stream] = (record.seq, record.hash)
+            if self.heads.pop(record.seq, record.hash) != record.hash:
+                self._not_the_same(stream, record, wanted)
             if record.kind == RECOVERED:
                 self._note(record)
             yield record
@@ -116,14 +147,52 @@ class _Reading:
             raise JournalDamaged(self.chains[ACTS].name, self.chains[ACTS].number, f"a start found damage: {record.data['damage']}")
         self.explained.update((first, last) for first, last in record.data["lost"])
 
+    def _not_the_same(self, stream: str, record: Record, wanted: dict[int, str]) -> None:
+        raise JournalDamaged(
+            self.chains[stream].name,
+            self.chains[stream].number,
+            f"record number {record.seq} is not the one that the head vouches for: the journal was written anew",
+            after=record.seq - 1,
+            expected=f"hash {wanted[record.seq]}",
+            found=f"hash {record.hash}",
+        )
+
     def _judge(self) -> None:
+        self._judge_gaps()
+        self._judge_archives()
+        self._judge_heads()
+
+    def _judge_archives(self) -> None:
+        """Bits of a compressed file that unpacking passes over."""
+        for segment in self.rows[INPUTS]:
+            if segment.path.suffix != ".gz":
+                continue
+            with suppress(FileNotFoundError):  # without its sum by an older version, or pruned meanwhile
+                noted, is_now = sum_of(segment.path).read_bytes(), fingerprint(segment.path)
+                if noted != f"{is_now}\n".encode():
+                    why = "the archive, or the sum beside it, was changed; its records are sound"
+                    was = noted[:64].decode(errors="replace")
+                    raise JournalDamaged(segment.name, 0, why, expected=f"sha256 {was}", found=f"sha256 {is_now}")
+
+    def _judge_heads(self) -> None:
+        last = max((seq for seq, _ in self.ends.values()), default=0)
+        for seq, digest in sorted(self.heads.items()):
+            if seq < (self.rows[INPUTS][0].first if self.rows[INPUTS] else 1):
+                raise JournalDamaged(INPUTS, 0, f"number {seq} was an input that is pruned: this head proves nothing any more")
+            where = max(self.chains.values(), key=_by_seq)
+            why = f"the head {seq} is not in the journal: " + ("records were cut from its end" if seq > last else "it was lost or removed")
+            expected, found = f"record number {seq} with hash {digest}", f"an end at record number {last}"
+            raise JournalDamaged(where.name, where.number + 1, why, after=last, expected=expected, found=found)
+
+    def _judge_gaps(self) -> None:
         if self.wrong:
             raise JournalDamaged(HEAD, 1, self.wrong)
         short = min(self.chains.values(), key=_by_seq)
         for first, last in sorted(self.lost - self.explained):
             if first > short.seq and self._moving():
                 return  # that stream was read before the other one went on
-            raise JournalDamaged(short.name, short.number + 1, f"records {first} to {last} are in neither stream")
+            why, expected = f"records {first} to {last} are in neither stream", f"record number {first}"
+            raise JournalDamaged(short.name, short.number + 1, why, after=first - 1, expected=expected, found=f"none before {last + 1}")
 
 
 def tail(folder: Path, count: int, order: str | None = None) -> list[Record]:

@@ -11,8 +11,8 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
-from hedgegridd.journal.segments import INPUTS, Segment, segments, size_of
-from hedgegridd.savefile import give_to_owner, sync_folder
+from hedgegridd.journal.segments import INPUTS, Segment, fingerprint, segments, size_of, sum_of
+from hedgegridd.savefile import give_to_owner, save, sync_folder
 
 _KEPT = 2  # the newest segments: the open one, and the one it follows
 
@@ -35,7 +35,7 @@ def prune(folder: Path, oldest_ms: float, max_bytes: float) -> None:
         if found.st_mtime_ns / 1e6 >= oldest_ms and total <= max_bytes:
             break
         total -= found.st_size
-        for path in (segment.path, _packed(segment)):
+        for path in (segment.path, _packed(segment), sum_of(_packed(segment))):
             with suppress(FileNotFoundError):
                 path.unlink()
     sync_folder(folder)
@@ -55,6 +55,7 @@ def compress(segment: Segment) -> None:
             times = os.fstat(plain.fileno())
             os.utime(raw.fileno(), ns=(times.st_atime_ns, times.st_mtime_ns))
             os.fsync(raw.fileno())
+        save(sum_of(packed), f"{fingerprint(stage)}\n")  # first: an archive without its sum could not be told from a changed one
         stage.replace(packed)
     except OSError:
         with suppress(OSError):

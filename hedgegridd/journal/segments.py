@@ -15,7 +15,7 @@ import json
 import re
 import zlib
 from collections.abc import Iterable, Iterator
-from hashlib import sha256
+from hashlib import file_digest, sha256
 from json.encoder import encode_basestring_ascii
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -128,8 +128,11 @@ class Header(NamedTuple):
 
 def header(segment: Segment) -> tuple[Record, Header]:
     """The first record of a segment and what it says. JournalDamaged where it is none; StateError where it is too new."""
+    text = b""
     try:
         text = next(lines(segment), b"")
+        if not text:
+            raise ValueError("the file is empty")
         record = parse(text)
         if record.kind != CHECKPOINT:
             raise ValueError(f"the first record is a {record.kind!r}, expected a checkpoint")
@@ -138,7 +141,19 @@ def header(segment: Segment) -> tuple[Record, Header]:
         refuse_newer(segment.path, record.data["format"])
         return record, Header(**record.data)
     except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
-        raise JournalDamaged(segment.name, 1, str(error) or type(error).__name__) from error
+        why = str(error) or type(error).__name__
+        raise JournalDamaged(segment.name, 1, why, expected="a checkpoint", found=repr(text[:60])) from error
+
+
+def sum_of(packed: Path) -> Path:
+    """The file beside a compressed segment that holds its fingerprint: an archive has bits that unpacking does not look at."""
+    return packed.with_name(packed.name + ".sum")
+
+
+def fingerprint(path: Path) -> str:
+    """sha256 of a whole file."""
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()
 
 
 def size_of(path: Path) -> int:
@@ -150,7 +165,9 @@ def size_of(path: Path) -> int:
 
 
 def refuse_newer(path: Path, given: object) -> None:
-    """StateError where a file was written in a format that this program does not know."""
+    """StateError where a file was written in a format that this program does not know; ValueError for one that never was."""
+    if isinstance(given, int) and given < 1:
+        raise ValueError(f"format {given}, expected 1 to {FORMAT}")
     if isinstance(given, int) and given > FORMAT:
         raise StateError(
             f"{path} has format {given}, this program reads up to {FORMAT}: it was written by a newer hedgegridd, run that one"
@@ -161,7 +178,10 @@ def head(folder: Path) -> dict[str, str] | None:
     """The newest segment of each stream by name, as noted when they were opened; None where nothing was noted yet."""
     path = folder / HEAD
     try:
-        noted = json.loads(path.read_bytes())
+        text = path.read_bytes()
+        noted = json.loads(text)
+        if not text.endswith(b"}\n"):
+            raise ValueError("its end is missing")
         refuse_newer(path, noted["format"])
         return {stream: str(noted[stream]) for stream in STREAMS}
     except FileNotFoundError:
@@ -192,17 +212,32 @@ def missing_head(folder: Path, rows: dict[str, list[Segment]]) -> str:
     return f"newest segment missing: {', '.join(gone)}" if gone else ""
 
 
+def stale_head(folder: Path, rows: dict[str, list[Segment]]) -> str:
+    """Where `head.json` names older segments than the newest: a rotation that a crash cut short leaves that."""
+    try:
+        noted = head(folder) or {}
+    except JournalDamaged:
+        return ""  # told as damage
+    newest = {stream: row[-1].name for stream, row in rows.items() if row}
+    behind = [f"notes {noted[stream]} where {name} is the newest" for stream, name in newest.items() if noted.get(stream, name) != name]
+    return ", ".join(behind)
+
+
 class Chain:
     """Follows one stream, record by record, and raises JournalDamaged at the first that is not as it was written."""
 
     def __init__(self) -> None:
         self.hash, self.seq, self.name, self.number = "", 0, "", 0
+        self.unfinished = ""  #: what a torn end of the last segment looks like
 
     def enter(self, segment: Segment) -> Header:
         """Go on to the next segment; the first one is believed about what it follows."""
         record, says = header(segment)
         if self.name and (says.previous, says.prev) != (self.name, self.hash):
-            raise JournalDamaged(segment.name, 1, f"does not follow the end of {self.name}: what lay between is missing or was changed")
+            why = f"does not follow the end of {self.name}: what lay between is missing or was changed"
+            ends = f"to go on from {self.name}, hash {self.hash}"
+            says_so = f"that it follows {says.previous or 'nothing'}, hash {says.prev}"
+            raise JournalDamaged(segment.name, 1, why, after=self.seq, expected=ends, found=says_so)
         if record.seq != segment.first:
             raise JournalDamaged(segment.name, 1, f"begins with record {record.seq}, its name says {segment.first}")
         self.hash, self.name, self.number = says.prev, segment.name, 0
@@ -211,9 +246,9 @@ class Chain:
     def step(self, text: bytes) -> Record:
         """The next line of the segment entered."""
         self.number += 1
-        digest = sound(self.hash, text)
+        digest = sound(self.hash, text) if text.endswith(b"\n") else ""
         if not digest:
-            raise JournalDamaged(self.name, self.number, CHANGED)
+            raise JournalDamaged(self.name, self.number, CHANGED, after=self.seq, **self._odd(text))
         try:
             record = parse(text)
         except ValueError as error:
@@ -222,6 +257,17 @@ class Chain:
             raise JournalDamaged(self.name, self.number, f"has number {record.seq}, after {self.seq}")
         self.hash, self.seq = digest, record.seq
         return record
+
+    def _odd(self, text: bytes) -> dict[str, str]:
+        """What should stand here and what does, in words."""
+        expected = f"a record whose hash goes on from {self.hash}"
+        try:
+            record = parse(text)
+        except ValueError:
+            return {"expected": expected, "found": f"{len(text)} bytes that are no record: {text[:60]!r}"}
+        if not text.endswith(b"\n"):
+            return {"expected": f"{expected}, with its line end", "found": f"record number {record.seq} ({record.kind}) without one"}
+        return {"expected": expected, "found": f"record number {record.seq} ({record.kind}) with hash {str(record.hash)[:40]}"}
 
 
 def torn(text: bytes) -> bool:
@@ -236,6 +282,10 @@ def follow(row: list[Segment], chain: Chain) -> Iterator[Record]:
         try:
             for text, more in _with_more(lines(segment)):
                 if not more and segment is row[-1] and torn(text):
+                    chain.unfinished = (
+                        f"{segment.name}: {len(text)} bytes after record number {chain.seq} are not finished: expected a whole record"
+                        f" with its line end, found {text[:60]!r}"
+                    )
                     return
                 yield chain.step(text)
         except (OSError, EOFError) as error:

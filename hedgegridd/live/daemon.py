@@ -37,7 +37,7 @@ from hedgegridd.heart.engine import Engine
 from hedgegridd.heart.killswitch import LONGEST_REASON
 from hedgegridd.heart.remote import RemoteDesk
 from hedgegridd.heart.verbs import VERBS
-from hedgegridd.live import log
+from hedgegridd.live import heads, log
 from hedgegridd.live.disk import Disk
 from hedgegridd.live.memory import account_of, last_seen, missed, newest
 from hedgegridd.live.notify import Notifier
@@ -520,7 +520,7 @@ class Daemon:
             self._wake.set()
 
     def _notify(self, effect: Notify) -> None:
-        alert = effect.alert
+        alert = heads.carried(effect.alert, self.disk.journal.heads)
         self.recent_alerts.append({"time": iso(alert.time), "severity": alert.severity.value, "rule": alert.rule, "title": alert.title})
         self._loop.run_in_executor(self._spool, self.alerts.put, alert)  # it may block: never on the trading path
 

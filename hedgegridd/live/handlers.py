@@ -17,7 +17,7 @@ from hedgegridd.heart.breakers import Guard, judge
 from hedgegridd.heart.checklist import SOUND
 from hedgegridd.heart.desk import LEGS, Desk, rows
 from hedgegridd.heart.verbs import VERBS
-from hedgegridd.live import status
+from hedgegridd.live import heads, status
 from hedgegridd.live.preview import preview
 from hedgegridd.model import Leg, Order, Role, Side
 from hedgegridd.plugins import shipped
@@ -149,11 +149,10 @@ class Handlers:
         found = [{"seq": record.seq, "time": iso(record.time), "kind": record.kind, **record.data} for record in records]
         return {"schema": SCHEMA, "journal.tail": found}
 
-    async def verify(self, _: Params, __: str) -> dict[str, Any]:
-        found = await self._read(journal.verify, self.daemon.disk.journal.folder)
-        bad = found.first_bad
-        return {"schema": SCHEMA, "ok": found.ok, "records": found.records, "first_bad": list(bad) if bad else None,
-                "decisions_hash": self.daemon.engine.hash}  # fmt: skip
+    async def verify(self, params: Params, _: str) -> dict[str, Any]:
+        asked = params.get("head", "")
+        found = await self._read(journal.verify, self.daemon.disk.journal.folder, heads.read(asked))
+        return {"schema": SCHEMA, **heads.shown(found, asked), "decisions_hash": self.daemon.engine.hash}
 
     async def advance(self, params: Params, actor: str) -> dict[str, Any]:
         """The heart decides; what it cannot see itself (the journal on the disk, the line, the hosts) goes with the question."""

@@ -169,6 +169,10 @@ GOLDEN: dict[str, tuple[Alert | None, str]] = {
         notices.stopped(TIME, "SIGTERM", ["BTCUSDT long: 0.5 held"]),
         "INFO Stopped|Reason: SIGTERM|Kept: BTCUSDT long: 0.5 held",
     ),
+    "journal_head": (
+        notices.journal_head(TIME),
+        "INFO The journal's head|Keep it: hedgegridctl journal verify --head HEAD proves it later",
+    ),
     "test": (notices.test(TIME), "INFO Test alert|Action: none: this only proves that this channel delivers"),
 }
 
