@@ -203,13 +203,39 @@ def verify(state_dir: Path, head: str, as_json: bool) -> None:
 def backtest(config_path: Path, as_json: bool, against: Path | None, **options: Any) -> None:
     """Play recorded data through the strategy, kill switch and breakers on, and write a report."""
     from hedgegridd.research import backtest as testing
-    from hedgegridd.research import report
+    from hedgegridd.research.report import write
 
     config, registry = _loaded(config_path)
     given = {name: str(value) if isinstance(value, Path) else value for name, value in options.items()}
     summary = testing.command(config, registry, given, as_json, lambda line: click.secho(line, fg="yellow", err=True), against)
-    report.write(Path(summary["out"]))
+    write(Path(summary["out"]))
     click.echo(testing.dump(summary) if as_json else testing.text(summary))
+
+
+@main.group()
+def report() -> None:
+    """Reports made of a journal."""
+
+
+@report.command()
+@click.argument("number", metavar="[ID]", type=int, required=False)
+@click.option("--state-dir", type=click.Path(path_type=Path, exists=True), required=True, help="The daemon's state directory.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder of the page and its JSON.  [default: artifacts/incidents]")
+@click.option("--json", "as_json", is_flag=True, help="The document (without ID: the list); writes files only with --out.")
+@taught
+def incident(number: int | None, state_dir: Path, out: Path | None, as_json: bool) -> None:
+    """What stopped the account, on which inputs, and what proves the end; without ID all there were."""
+    from hedgegridd.research import incidents
+    from hedgegridd.research.incident import row
+
+    folder = state_dir / "journal"
+    if number is None:
+        spans = incidents.listed(folder)
+        click.echo(json.dumps({"schema": 1, "incidents": [row(span) for span in spans]}) if as_json else "\n".join(incidents.table(spans)))
+        return
+    found = incidents.made(folder, number)
+    written = incidents.write(found, out or incidents.OUT) if out or not as_json else []
+    click.echo(json.dumps(found) if as_json else "\n".join([*incidents.summary(found), *(f"written      {path}" for path in written)]))
 
 
 @main.group(invoke_without_command=True)

@@ -28,7 +28,9 @@ NO_SCRIPT = "The charts are drawn by a script in this file, which your browser d
 def page(data: Data) -> str:
     """The whole file."""
     style, script = (HERE / "report.css").read_text("utf-8"), (HERE / "report.js").read_text("utf-8")
-    policy = f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; base-uri 'none'; form-action 'none'"
+    policy = (
+        f"default-src 'none'; style-src '{fingerprint(style)}'; script-src '{fingerprint(script)}'; base-uri 'none'; form-action 'none'"
+    )
     sections = [(name, title, make(data)) for name, title, make in SECTIONS]
     there = [(name, title, body) for name, title, body in sections if body]
     links = "".join(f'<a href="#{name}">{title}</a>' for name, title, _ in there)
@@ -64,7 +66,8 @@ def embedded(value: Any) -> str:
     return plain.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def _hash(source: str) -> str:
+def fingerprint(source: str) -> str:
+    """As a content security policy names it."""
     return "sha256-" + base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()
 
 

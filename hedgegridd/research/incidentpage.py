@@ -1,0 +1,162 @@
+"""The page of an incident as HTML: a document in, one self-contained text out.
+
+One law: nothing on the page can reach out or act. It has no script at all; its policy names the one style sheet by its hash, and
+every text passes `text`. Prices are drawn as SVG. It computes nothing but places on the drawing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from hedgegridd.research.page import HERE, fingerprint
+from hedgegridd.research.wording import DASH, amount, known, money, named, number, seconds_of, text
+
+Document = dict[str, Any]
+
+WIDE, HIGH, EDGE = 1000, 260, 8  #: of the drawing
+STYLE = """
+svg { display: block; width: 100%; height: auto; }
+.price-line { fill: none; stroke: var(--price); stroke-width: 1.5; }
+.at { stroke: var(--trip); stroke-dasharray: 4 3; }
+.fill-long { fill: var(--long); } .fill-short { fill: var(--short); }
+td { vertical-align: top; overflow-wrap: anywhere; }
+tr.own td { font-weight: 600; }
+.blank { min-height: 3em; border: 1px dashed var(--axis); border-radius: 6px; padding: 8px; }
+"""
+
+
+def page(found: Document) -> str:
+    """The whole file."""
+    style = (HERE / "report.css").read_text("utf-8") + STYLE
+    policy = f"default-src 'none'; style-src '{fingerprint(style)}'; base-uri 'none'; form-action 'none'"
+    made = [(name, title, body) for name, title, body in _sections(found) if body]
+    links = "".join(f'<a href="#{name}">{title}</a>' for name, title, _ in made)
+    body = "\n".join(f'<section id="{name}"><h2>{title}</h2>\n{body}</section>' for name, title, body in made)
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta name="referrer" content="no-referrer">
+<title>Incident {text(found["id"])} {DASH} hedgegridd</title>
+<style>{style}</style>
+</head>
+<body>
+<main>
+{_header(found, links)}
+{body}
+</main>
+</body>
+</html>
+"""
+
+
+def _header(found: Document, links: str) -> str:
+    trigger, end = found["trigger"], found["end"]
+    facts = [f"mode {found['mode'] or 'not known'}", f"level {trigger['level']}", f"source {trigger['source']}", found["time"]]
+    facts += [f"flat after {end['seconds_to_flat']} s" if end["flat_at"] else "not flat", "over" if end["over"] else "not over"]
+    said = '<span class="dot">·</span>'.join(f"<span>{text(fact)}</span>" for fact in facts)
+    return f"""<header>
+<p class="brand">hedgegridd {text(found["version"] or "")}</p>
+<h1>Incident {text(found["id"])}</h1>
+<p class="facts">{said}</p>
+<p class="banner">{text(trigger["reason"])}</p>
+<nav>{links}</nav>
+</header>"""
+
+
+def _sections(found: Document) -> list[tuple[str, str, str]]:
+    return [
+        ("trigger", "What triggered it", _facts(found["trigger"])),
+        ("prices", "Prices and fills, UTC", "".join(_drawing(found, symbol) for symbol in found["prices"])),
+        ("fills", "Fills", _table(found["fills"])),
+        ("orders", "Orders", _table(found["orders"])),
+        ("proof", "Certificate", "".join(_facts(one) for one in found["certificates"]) or "<p>None: the account was not proven flat.</p>"),
+        ("others", "Other breakers", _table(found["other_trips"]) or "<p>No other breaker tripped in this time.</p>"),
+        ("end", "How it ended", _facts({**found["end"], "durable": found["durable"]})),
+        ("timeline", "Timeline", _table(found["timeline"], found["id"])),
+        ("integrity", "Integrity", _facts(found["integrity"])),
+        ("findings", "Findings", _findings(found["findings"])),
+    ]  # fmt: skip
+
+
+def _findings(findings: Document) -> str:
+    return "".join(f'<h3>{text(named(name))}</h3><p class="blank">{text(said)}</p>' for name, said in findings.items())
+
+
+def _facts(facts: Document) -> str:
+    rows = "".join(f"<dt>{text(path)}</dt><dd>{text(DASH if value is None else value)}</dd>" for path, value in _flat(facts, ""))
+    return f"<dl>{rows}</dl>\n"
+
+
+def _flat(value: Any, path: str) -> Iterable[tuple[str, Any]]:
+    """Nested facts as one list of paths."""
+    parts = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list | tuple) else None
+    if parts is None:
+        return [(path, value)]
+    return [row for name, part in parts for row in _flat(part, f"{path}.{name}" if path else str(name))]
+
+
+def _table(rows: list[Document], own: int | None = None) -> str:
+    """Rows with the same keys; the row of number `own` stands out."""
+    if not rows:
+        return ""
+    head = "".join(f"<th>{text(name)}</th>" for name in rows[0])
+    body = "".join(_row(row, own is not None and row.get("seq") == own) for row in rows)
+    return f'<div class="wide"><table><thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody></table></div>\n'
+
+
+def _row(row: Document, own: bool) -> str:
+    mark = ' class="own"' if own else ""
+    return f"<tr{mark}>" + "".join(f"<td>{_cell(value)}</td>" for value in row.values()) + "</tr>\n"
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, dict | list):
+        return text(json.dumps(value, separators=(", ", ": ")))
+    return text(DASH if value is None else amount(value) if isinstance(value, float) else value)
+
+
+# --- the drawing ----------------------------------------------------------------------------------------------------------
+
+
+class _Scale:
+    """Places of moments and prices on the drawing."""
+
+    def __init__(self, times: list[float], prices: list[float]) -> None:
+        self.left, self.low = min(times), min(prices)
+        self.wide, self.high = max(max(times) - self.left, 1e-9), max(max(prices) - self.low, 1e-9)
+
+    def at(self, time: float, price: float) -> tuple[str, str]:
+        x = EDGE + (time - self.left) / self.wide * (WIDE - 2 * EDGE)
+        y = HIGH - EDGE - (price - self.low) / self.high * (HIGH - 2 * EDGE)
+        return f"{x:.1f}", f"{y:.1f}"
+
+
+def _drawing(found: Document, symbol: str) -> str:
+    """The price of one symbol, the moment of the trigger, and each fill."""
+    prices = [(seconds_of(row["time"]), known(row["price_usdt"])) for row in found["prices"][symbol]]
+    fills = [(seconds_of(row["time"]), known(row["price_usdt"]), row) for row in found["fills"] if row["symbol"] == symbol]
+    line = [(time, price) for time, price in prices if time is not None and price is not None]
+    dots = [(time, price, row) for time, price, row in fills if time is not None and price is not None]
+    begun = seconds_of(found["time"])
+    if not line or begun is None:
+        return ""
+    scale = _Scale([time for time, _ in line] + [begun], [price for _, price in line] + [price for _, price, _ in dots])
+    points = " ".join(",".join(scale.at(*point)) for point in line)
+    x, _ = scale.at(begun, line[0][1])
+    marks = "".join(_dot(scale.at(time, price), row) for time, price, row in dots)
+    low, high = amount(scale.low), amount(scale.low + scale.high)
+    return f"""<figure class="chart"><figcaption><h3>{text(symbol)} <i>USDT, {low} to {high}; dashed: the trigger</i></h3></figcaption>
+<svg viewBox="0 0 {WIDE} {HIGH}" role="img" aria-label="Price of {text(symbol)}">
+<polyline class="price-line" points="{points}"/><line class="at" x1="{x}" x2="{x}" y1="0" y2="{HIGH}"/>{marks}</svg></figure>
+"""
+
+
+def _dot(place: tuple[str, str], row: Document) -> str:
+    said = f"{row['time']} {row['leg']} {row['role']} {row['side']} {number(row['qty_coins'])} at {money(row['price_usdt'])}"
+    return f'<circle class="fill-{text(row["leg"])}" cx="{place[0]}" cy="{place[1]}" r="4"><title>{text(said)}</title></circle>'
