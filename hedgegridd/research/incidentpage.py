@@ -21,7 +21,7 @@ svg { display: block; width: 100%; height: auto; }
 .price-line { fill: none; stroke: var(--price); stroke-width: 1.5; }
 .at { stroke: var(--trip); stroke-dasharray: 4 3; }
 .fill-long { fill: var(--long); } .fill-short { fill: var(--short); }
-td { vertical-align: top; overflow-wrap: anywhere; }
+td { vertical-align: top; overflow-wrap: break-word; }
 tr.own td { font-weight: 600; }
 .blank { min-height: 3em; border: 1px dashed var(--axis); border-radius: 6px; padding: 8px; }
 """

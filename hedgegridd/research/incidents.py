@@ -88,7 +88,7 @@ class _Kept:
             self.count += 1
             self.ends = [*self.ends[:1], record]
             if record.kind == INPUT:
-                if isinstance(record.data, Bar | Mark | Durable) and record.time <= self.until:
+                if isinstance(record.data, Bar | Mark | Durable) and record.seq >= self.first and record.time <= self.until:
                     self.rows.append(record)
             elif record.seq >= self.first or record.kind == CHECKPOINT:
                 self.until = max(self.until, record.time) if record.kind == "flat" else self.until

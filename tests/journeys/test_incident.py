@@ -1,4 +1,4 @@
-"""A real paper daemon is stopped by a person; the incident file tells how."""
+"""A real paper daemon is stopped, by a breaker and by a person; the incident file tells how."""
 
 from __future__ import annotations
 
@@ -7,8 +7,31 @@ from collections.abc import Callable
 from pathlib import Path
 
 from journeys.daemon_process import DaemonProcess, holding
+from journeys.test_breaker_dropped import drop, house
+from journeys.test_breaker_dropped import row as row_of
 
 REASON = "<script>alert(1)</script> by hand"
+
+
+def test_a_breakers_trip_becomes_an_incident_file(home: Callable[..., DaemonProcess], tmp_path: Path) -> None:
+    daemon, folder = house(home)
+    drop(folder, 40_000)
+    daemon.until(lambda status: row_of(status).get("state") == "would_trip", 10)
+    daemon.call("breakers.arm", name="height", reason="I mean it")
+    daemon.flat()
+    assert daemon.stop() == 0
+    words = ("report", "incident", "--state-dir", str(daemon.state))
+    (row,) = json.loads(daemon.hedgegridd(*words, "--json").stdout)["incidents"]
+    done = daemon.hedgegridd(*words, str(row["id"]), "--out", str(tmp_path / "out"))
+    assert done.returncode == 0, done.stderr
+    assert "breaker.height" in done.stdout and "hashes hold" in done.stdout
+    found = json.loads((tmp_path / "out" / f"incident-{row['id']}.json").read_text())
+    (trip,) = [one for one in daemon.acts("trip") if one["name"] == "height"]
+    assert found["trigger"]["inputs"] == trip["inputs"] and found["trigger"]["value"] == trip["value"]
+    assert found["certificates"][0]["legs"] and found["certificates"][0]["proof"]["reads"] >= 1
+    closed = [one for one in found["fills"] if one["role"] == "close"]
+    assert closed and all(one["slippage_usdt"] is not None for one in closed)
+    assert found["durable"]["confirmed"] and found["integrity"]["verified"] and not found["end"]["over"]
 
 
 def test_what_a_person_stopped_is_told_and_a_damaged_journal_is_named(home: Callable[..., DaemonProcess], tmp_path: Path) -> None:
