@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from hedgegridd.heart import notices, reconcile
 from hedgegridd.heart.desk import LEGS, Desk
+from hedgegridd.heart.flatten import MARKET_AT_ONCE
 from hedgegridd.heart.orders import parse
 from hedgegridd.heart.truth import NOTICED_USDT, SETTLE_MS
 from hedgegridd.model import (
@@ -93,6 +94,7 @@ def _close_refused(engine: Engine, close: Order, code: int) -> None:
     """A leg that must be closed is closed: what closes it already is taken away, and a refused close is sent again."""
     if not any(flatten.covers(close.symbol, close.leg) for flatten in engine.active()):
         engine.start_flatten([(close.symbol, close.leg)], f"its close was refused ({code}), and it has no stop", kill=False)
+        engine.flattens[-1].way = MARKET_AT_ONCE  # nothing else protects it: no better price is waited for
     for flatten in engine.active():
         flatten.refused(close, 0 if code in NOT_ERRORS else code, engine.now)
     if code in IN_THE_WAY:

@@ -271,3 +271,13 @@ def test_nothing_is_left_resting() -> None:
 @pytest.mark.parametrize("mark", [math.nan, math.inf, 0.0, -1.0])
 def test_a_mark_that_is_no_price_closes_at_market(mark: float) -> None:
     assert [closing.worst_price(leg, 0.01, 0.02, mark, None) for leg in Leg] == [0, 0]
+
+
+def test_a_close_that_protects_and_is_refused_is_sent_again_at_market() -> None:
+    rig = thin(shown=10**6, method="ioc")
+    rig.engine.close_leg(rig.desk(), Leg.LONG)  # as where the market is through a leg's only stop
+    (close,) = rig.resting(Role.CLOSE)
+    rig.take(Rejected(close.client_id, rig.engine.now, -1008, "overloaded"))
+    rig.timer(1)
+    assert [order.price for order in closes(rig)] == [0], "nothing else protects this leg: no bound is waited for"
+    assert not rig.desk().held(Leg.LONG)
