@@ -463,7 +463,8 @@ class Engine:
         for desk in self.desks.values():
             if not (desk.books.long_qty or desk.books.short_qty):
                 continue
-            for bare in protect.bare_legs(desk, self.config.protect.emergency_stop_pct, self._hands_off(desk)):
+            in_hand = protect.in_hand(desk.symbol, self.active())
+            for bare in protect.bare_legs(desk, self.config.protect.emergency_stop_pct, in_hand):
                 refused = desk.refusals.get((bare.leg, Role.STOP if bare.trigger else Role.CLOSE, bare.trigger))
                 if refused is not None and self.now < refused.until:
                     continue

@@ -85,6 +85,10 @@ class Flatten:
         """Is this leg being flattened?"""
         return (symbol, leg) in self.scope
 
+    def waits(self, symbol: str, leg: int) -> bool:
+        """Is this leg being closed in pieces that wait for a price? It needs its stop meanwhile."""
+        return self.way.method != closing.MARKET and self.work(symbol, leg) is not None
+
     def advance(self, desks: dict[str, Desk], hands: Hands, now: int) -> None:
         """Do whatever can be done now. Called after every event while unfinished."""
         if self.phase == "flat":

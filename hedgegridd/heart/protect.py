@@ -9,6 +9,7 @@ import math
 from typing import NamedTuple
 
 from hedgegridd.heart.desk import LEGS, REFUSED_MS, Desk
+from hedgegridd.heart.flatten import Flatten
 from hedgegridd.kernel import exits
 from hedgegridd.model import Leg, Role
 
@@ -18,6 +19,12 @@ class Bare(NamedTuple):
 
     leg: Leg
     trigger: int
+
+
+def in_hand(symbol: str, flattens: list[Flatten]) -> tuple[bool, bool]:
+    """The legs that are being closed at once, and need no stop any more."""
+    at_once = [leg for flatten in flattens for leg in LEGS if flatten.covers(symbol, leg) and not flatten.waits(symbol, leg)]
+    return Leg.LONG in at_once, Leg.SHORT in at_once
 
 
 def bare_legs(desk: Desk, stop_pct: float, hands_off: tuple[bool, bool]) -> list[Bare]:

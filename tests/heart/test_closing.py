@@ -281,3 +281,16 @@ def test_a_close_that_protects_and_is_refused_is_sent_again_at_market() -> None:
     rig.timer(1)
     assert [order.price for order in closes(rig)] == [0], "nothing else protects this leg: no bound is waited for"
     assert not rig.desk().held(Leg.LONG)
+
+
+def test_a_leg_that_is_closed_slowly_is_not_left_without_a_stop() -> None:
+    rig = thin(method="ioc", over_seconds=20.0)
+    rig.refuse = lambda order: -1008 if order.role == Role.CLOSE else 0
+    stop = rig.desk().orders.of(Leg.LONG, Role.STOP)[0]
+    rig.verb("activate", reason="x")
+    rig.exchange.cancel((stop,))  # another hand
+    rig.drain()
+    rig.timer(2)
+    assert rig.desk().held(Leg.LONG) and rig.desk().stop(Leg.LONG) is not None
+    rig.refuse = lambda order: 0
+    ends_flat(rig, 40)
