@@ -44,7 +44,7 @@ class Work:
     symbol: str
     leg: int
     method: str
-    begun: int  # when, ms
+    begun: int  # when its flatten began, ms
     qty: int  # held when it began, and what filled late since
     mark: float | None  # at the decision
     tick: float

@@ -125,7 +125,7 @@ class Flatten:
         rest = held - desk.closing(leg)
         if rest <= 0:
             return
-        work = self._work(desk, leg, hands, now)
+        work = self._work(desk, leg, hands)
         if now < work.retry_at:
             return
         work.qty = max(work.qty, work.closed + held)  # what fills late is closed as well
@@ -152,15 +152,16 @@ class Flatten:
         """The closing of this leg, where it has begun."""
         return next((one for one in self.works if (one.symbol, one.leg) == (symbol, leg)), None)
 
-    def _work(self, desk: Desk, leg: int, hands: Hands, now: int) -> Work:
-        """The closing of this leg, begun now if it was not; how it will be closed is told once, and by what that was chosen."""
+    def _work(self, desk: Desk, leg: int, hands: Hands) -> Work:
+        """The closing of this leg; how it will be closed is told once, and by what that was chosen. What fills late has no time of its own:
+        `over_ms` are the flatten's."""
         work = self.work(desk.symbol, leg)
         if work is None:
             held, bar = desk.held(leg), desk.bar
             method, why = closing.chosen(self.way, held, leg, desk.quote)
             usual = bar.volume / bar.interval_ms if bar is not None and bar.interval_ms else 0.0
             tick, lot = desk.instrument.tick_size, desk.instrument.lot_size
-            work = Work(desk.symbol, int(leg), method, now, held, desk.mark, tick, lot, desk.volume, usual)
+            work = Work(desk.symbol, int(leg), method, self.started, held, desk.mark, tick, lot, desk.volume, usual)
             self.works.append(work)
             hands.write("closing", symbol=desk.symbol, leg=int(leg), method=method, lots=held, usdt=desk.held_usdt(leg), **why)
         return work

@@ -294,3 +294,17 @@ def test_a_leg_that_is_closed_slowly_is_not_left_without_a_stop() -> None:
     assert rig.desk().held(Leg.LONG) and rig.desk().stop(Leg.LONG) is not None
     rig.refuse = lambda order: 0
     ends_flat(rig, 40)
+
+
+def test_what_fills_late_has_no_time_of_its_own() -> None:
+    rig = thin(method="ioc", over_seconds=10.0, deadline_seconds=12.0)
+    desk, kept = rig.desk(), rig.desk().books
+    desk.books = kept._replace(short_qty=0)  # as if it had filled only later
+    rig.verb("activate", reason="x")
+    for _ in range(9):
+        rig.timer(1)
+    desk.books = desk.books._replace(short_qty=kept.short_qty)
+    rig.timer(0.1)
+    assert closes(rig, Leg.SHORT)[-1].price > 0, "a second is left for a better price"
+    rig.timer(1)
+    assert closes(rig, Leg.SHORT)[-1].price == 0, "over_seconds are the flatten's, or the deadline would come first"
