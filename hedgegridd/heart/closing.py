@@ -52,7 +52,7 @@ class Work:
     traded: int = 0  # the market's volume then, see Desk.volume
     usual: float = 0.0  # lots that trade in one ms, by the last bar
     next_at: int = 0  # no bounded piece before this
-    most: int = 0  # the largest piece the market takes, 0 = not known
+    most: int = 0  # the largest piece to ask the market for, 0 = it refused none yet
     orders: int = 0
     closed: int = 0
     paid: float = 0.0  # sum of price x lots
@@ -66,6 +66,7 @@ class Work:
         """An execution that closed some of it."""
         self.closed, self.paid = self.closed + fill.qty, self.paid + fill.price * fill.qty
         self.fee, self.realized, self.ended = self.fee + fill.fee, self.realized + realized, fill.time
+        self.most = self.most and self.most + fill.qty  # the market has room again: a piece that went is followed by one twice its size
 
     def refused(self, price: int, qty: int, code: int, now: int) -> None:
         """A piece was refused: a bounded one is followed by the market, one that the market cannot take by half of it. `code` 0: it is

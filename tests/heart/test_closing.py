@@ -308,3 +308,10 @@ def test_what_fills_late_has_no_time_of_its_own() -> None:
     assert closes(rig, Leg.SHORT)[-1].price > 0, "a second is left for a better price"
     rig.timer(1)
     assert closes(rig, Leg.SHORT)[-1].price == 0, "over_seconds are the flatten's, or the deadline would come first"
+
+
+def test_a_market_that_has_room_again_is_asked_for_more_again() -> None:
+    work = replace(WORK, most=1, closed=0)
+    for _ in range(6):
+        work.book(Fill("BTCUSDT", 3_500, Leg.LONG, -1, 499_000, work.most, 0.0, False, "a", "b", "c"), 0.0)
+    assert work.most == 64
