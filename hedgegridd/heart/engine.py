@@ -518,16 +518,17 @@ class Engine:
 
     def flat(self, flatten: Flatten) -> None:
         """The exchange reported zero: say so. A stop that died with its leg is over, though its own last word may still be on its way."""
-        for symbol, leg in flatten.scope:
-            for stop in self.desks[symbol].orders.of(leg, Role.STOP):
-                self.desks[symbol].orders.drop(stop.client_id)
+        pairs = [(self.desks[symbol], leg) for symbol, leg in flatten.scope if symbol in self.desks]  # some may be configured no more
+        for desk, leg in pairs:
+            for stop in desk.orders.of(leg, Role.STOP):
+                desk.orders.drop(stop.client_id)
         self.write("flat", **flatten.result())
         self.tell(notices.flatten_done, flatten.result(), self.now - flatten.started, flatten.scope)
         if flatten.ticket:
             self.acknowledge_when_durable(self.sync(), flatten.ticket, flatten.result())
             flatten.ticket = 0
-        for symbol in {symbol for symbol, _ in flatten.scope}:
-            self.think(self.desks[symbol], Moment.LOOK)
+        for desk in dict.fromkeys(desk for desk, _ in pairs):  # in one order, whatever a set's is in this process
+            self.think(desk, Moment.LOOK)
         self._kill_phase()  # now: a flatten that begins in this same event forgets those that are done
 
     def _kill_phase(self) -> None:

@@ -315,3 +315,11 @@ def test_a_market_that_has_room_again_is_asked_for_more_again() -> None:
     for _ in range(6):
         work.book(Fill("BTCUSDT", 3_500, Leg.LONG, -1, 499_000, work.most, 0.0, False, "a", "b", "c"), 0.0)
     assert work.most == 64
+
+
+def test_a_symbol_that_is_configured_no_more_does_not_keep_a_flatten_from_its_end() -> None:
+    rig = thin(method="ioc")
+    rig.verb("activate", reason="x")
+    for flatten in rig.engine.flattens:
+        flatten.scope += [("GONEUSDT", 0), ("GONEUSDT", 1)]
+    ends_flat(rig)
