@@ -285,6 +285,7 @@ async def offline(config: Config, registry: Registry, state: Path, env: Mapping[
         alerts = open_alerts(config, registry, state)
         config = await as_told(as_kept(config, recovered.checkpoint), registry)
         config = replace(config, exchange_countdown=replace(config.exchange_countdown, enabled=False))  # nobody would beat it afterwards
+        config = replace(config, flatten=replace(config.flatten, use_market_orders=True))  # no price is heard that could bound a close
         feed = NoFeed(recovered.checkpoint["feed"] if recovered.checkpoint else {})
         engine = build(config, registry, carries=feed.carries, cadence_ms=feed.cadence_ms)
         recovered = damaged(recovered, recover(engine, recovered, registry))

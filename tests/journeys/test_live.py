@@ -106,6 +106,18 @@ def test_break_glass_closes_with_the_daemon_dead(daemon: LiveProcess) -> None:
     assert daemon.truth()[:2] == ({}, set())
 
 
+def test_break_glass_hears_no_prices_and_closes_at_market(tmp_path: Path) -> None:
+    slow = {"use_market_orders": False, "method": "twap", "over_seconds": 20.0}
+    with live(tmp_path / "d", lambda sim: live_settings(sim, flatten=slow)) as daemon:
+        daemon.both_held().kill()
+        done = daemon.hedgegridd("flatten", "--config", str(daemon.config_path), "--state-dir", str(daemon.state), "--yes", **daemon.env)
+        assert done.returncode == 0, done.stdout + done.stderr
+        closes = [row for row in daemon.requests() if row["path"] == "/fapi/v1/order" and row["method"] == "POST"]
+        sent = [row["params"] for row in closes if row["params"]["newClientOrderId"].split("-")[2].endswith("C")]
+        assert {row["type"] for row in sent} == {"MARKET"}, "a bound about the price of when the daemon died says nothing"
+        assert daemon.truth()[:2] == ({}, set())
+
+
 def test_break_glass_closes_without_the_state_directory(daemon: LiveProcess) -> None:
     daemon.both_held().kill()
     shutil.rmtree(daemon.state)
