@@ -320,6 +320,10 @@ def order_of_levels(case: Case) -> Iterator[Finding]:
             f"less than flatten.deadline_seconds = {table.deadline_seconds:g}: what is left then goes at market, and needs time to be flat"
         )
         yield finding(ERROR, "flatten.over_seconds", table.over_seconds, wanted)
+    daemon = case.config.daemon
+    if not table.use_market_orders and daemon.on_stop == "flatten" and table.over_seconds >= daemon.stop_timeout_seconds:
+        wanted = f"less than daemon.stop_timeout_seconds = {daemon.stop_timeout_seconds:g}: a stop that flattens ends then, flat or not"
+        yield finding(ERROR, "flatten.over_seconds", table.over_seconds, wanted)
 
 
 def _equity_tiers(case: Case, pairs: list[tuple[str, float, str]]) -> Iterator[Finding]:

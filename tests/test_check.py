@@ -93,6 +93,16 @@ def test_show_has_plugins_defaults_and_masks_secrets() -> None:
         ({"feed": {"interval": "4h"}}, "feed.interval", "error", "divide an hour"),
         ({"dead_mans_switch": {"enabled": True, "warning_minutes": 120}}, "dead_mans_switch.warning_minutes", "error", "timeout_minutes"),
         ({"exchange_countdown": {"enabled": True, "beat_seconds": 100}}, "exchange_countdown.beat_seconds", "error", "half"),
+        ({"flatten": {"use_market_orders": False, "over_seconds": 30}}, "flatten.over_seconds", "error", "flatten.deadline_seconds = 30"),
+        (
+            {
+                "flatten": {"use_market_orders": False, "over_seconds": 50, "deadline_seconds": 90},
+                "daemon": {"on_stop": "flatten"},
+            },
+            "flatten.over_seconds",
+            "error",
+            "daemon.stop_timeout_seconds = 50",
+        ),
         ({"instrument": [{"symbol": "BTCUSDT", "strategy": "hedge_gird"}]}, "instrument[0].strategy", "error", "did you mean 'hedge_grid'"),
     ],
 )
