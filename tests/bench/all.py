@@ -8,7 +8,6 @@ from __future__ import annotations
 import activation
 import backtest
 import heart
-import live
 import memory
 import peers
 import ready
@@ -16,8 +15,9 @@ import replay
 import stage
 import status
 import w1
+import wire
 
-BENCHMARKS = (status, ready, memory, heart, replay, activation, live, w1, backtest, peers)
+BENCHMARKS = (status, ready, memory, heart, replay, activation, wire, w1, backtest, peers)
 
 
 def measure(quick: bool = False) -> list[stage.Row]:

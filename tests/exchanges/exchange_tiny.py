@@ -102,7 +102,7 @@ class Tiny:
         return time.time_ns() // 1_000_000
 
     def price(self, at):
-        return round(500_000 * (1 + 0.02 * math.sin(at / 1500)))
+        return round(500_000 * (1 + 0.02 * math.sin(at * math.tau / 10_000)))  # six times a minute, whose bars all close in the middle
 
     async def run(self):
         bar = self.now() // self.interval

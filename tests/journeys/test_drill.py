@@ -60,7 +60,10 @@ class Drill:
     def __init__(self, daemon: DaemonProcess, *words: str) -> None:
         self.daemon = daemon
         program = [sys.executable, "-c", "from hedgegridd.control.cli import main; main()", "--socket", str(daemon.socket), "drill", *words]
-        self.process = subprocess.Popen(program, env=daemon._environ(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        hearing = ["env", "--default-signal=INT"]  # a job in the background is born deaf to Ctrl-C
+        self.process = subprocess.Popen(
+            [*hearing, *program], env=daemon._environ(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
 
     def under_way(self, scenario: str) -> set[int]:
         """Until this scenario's twin runs; its processes."""

@@ -1,7 +1,7 @@
 """The live path, by a real daemon against the wire simulator: event to order, a re-centre, the kill path, starts, memory; and the heart's
 own part of it.
 
-python tests/bench/live.py [--quick]
+python tests/bench/wire.py [--quick]
 """
 
 from __future__ import annotations
