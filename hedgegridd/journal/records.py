@@ -70,10 +70,12 @@ def verify(folder: Path, heads: Heads = ()) -> Verification:
     """
     if not folder.is_dir():
         raise StateError(f"{folder} is no journal: there is no such folder")
+    found, bad = Verification(True, 0, None), None
     for _ in range(_RETRIES):
         found, moving = _Reading(folder, heads).run()
-        if not moving:
+        if not moving and found.first_bad == bad:  # damage is there again: what a running daemon was just about to move is not
             break
+        bad = found.first_bad
     return found
 
 

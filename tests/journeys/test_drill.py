@@ -140,7 +140,8 @@ def test_live_trades_on_meanwhile(home: Home) -> None:
     before = daemon.status()["counts"]
     report = daemon.call("drill", 60, name="thin")
     assert report["ok"], report["text"]
-    assert daemon.status()["counts"]["orders"] > before["orders"]
+    assert daemon.status()["counts"]["bars"] > before["bars"], "live stood still meanwhile"
+    daemon.until(lambda status: status["counts"]["orders"] > before["orders"], 40)
     daemon.kill()
     daemon.sound()
     assert not any("drill" in row["reason"] for row in daemon.acts("kill"))
