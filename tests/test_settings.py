@@ -5,7 +5,7 @@
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hedgegridd.settings import Outside, fields_of, fill_settings, leaves, of, plain
@@ -113,6 +113,7 @@ VALUES = st.recursive(
 )
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # that says how busy the machine is
 @given(st.dictionaries(st.sampled_from(["name", "level", "maybe", "speed", "many", "inner", "tables", "x"]), VALUES))
 def test_never_raises(table: dict[str, Any]) -> None:
     made, wrong = fill_settings(Outer, table, "")

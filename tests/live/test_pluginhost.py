@@ -317,7 +317,7 @@ def test_hostile_files_cost_nothing_but_themselves(tmp_path: Path) -> None:
 
     run(body)
     assert max(gaps) < 2.0, f"the loop stood still for {max(gaps):.3f} s"
-    assert sorted(gaps)[int(len(gaps) * 0.9)] < 0.1
+    assert sorted(gaps)[int(len(gaps) * 0.9)] < 0.5
     deadline = time.monotonic() + 3
     while (left := [pid for pid in pids if alive_group(pid)]) and time.monotonic() < deadline:
         time.sleep(0.02)
