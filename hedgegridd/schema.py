@@ -118,7 +118,7 @@ class BinanceTable:
     rest_url: str = of("", "empty = the exchange's own")
     ws_url: str = of("", "empty = the exchange's own")
     ws_api_url: str = of("", "empty = the exchange's own, or none where rest_url is set")
-    recv_window_ms: int = of(5000, "how late a signed request may arrive", min=100, max=60000)
+    recv_window_ms: int = of(5000, "how late a signed request may arrive; the exchange advises 5000 or less", min=100, max=10000)
 
 
 @dataclass(frozen=True, eq=False, repr=False)

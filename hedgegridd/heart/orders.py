@@ -19,7 +19,7 @@ from hedgegridd.model import Leg, Order, OrderState, Role
 NAMESPACE = "hg"
 MAX_ID = 36  # Binance: ^[\.A-Z\:/a-z0-9_-]{1,36}$
 REMEMBERED_TRADES = 512
-LATE_MS = 15_000  # a request may take as long as the receive window (5 s), and what came of it is known two reports later
+LATE_MS = 20_000  # a request may take as long as the receive window (at most 10 s); what came of it is known two reports later
 _LEGS, _ROLES = "LS", "ETSC"
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 

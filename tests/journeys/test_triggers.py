@@ -10,16 +10,16 @@ Home = Callable[..., DaemonProcess]
 
 
 def test_a_window_in_recorded_time_withholds_ahead_and_resumes_after(home: Home) -> None:
-    window = {"start": "08:00", "end": "09:00", "minutes_ahead": 30, "reason": "the exchange upgrades"}
+    window = {"start": "08:00", "end": "10:00", "minutes_ahead": 60, "reason": "the exchange upgrades"}
     daemon = home(minutes=3_000, maintenance=[window]).start(speed="1800")
     found = daemon.until(lambda status: status["hold"].startswith("maintenance window ahead"))
-    assert found["time"][11:16] >= "07:30" and found["instruments"][0]["ladders"] == {"long": 0, "short": 0}
+    assert found["time"][11:16] >= "07:00" and found["instruments"][0]["ladders"] == {"long": 0, "short": 0}
     daemon.kill()
     daemon.start(speed="1800")
     found = daemon.until(lambda status: status["hold"] == "maintenance window is on: the exchange upgrades")
     assert found["instruments"][0]["ladders"] == {"long": 0, "short": 0} and not found["kill_switch"]["active"]
     found = daemon.until(lambda status: not status["hold"] and any(status["instruments"][0]["ladders"].values()))
-    assert found["time"][11:16] >= "09:00"
+    assert found["time"][11:16] >= "10:00"
     daemon.kill()
     acts = daemon.acts("maintenance")
     assert [act["phase"] for act in acts] == ["ahead", "on", "over"] and {act["source"] for act in acts} == {"maintenance"}
@@ -27,8 +27,8 @@ def test_a_window_in_recorded_time_withholds_ahead_and_resumes_after(home: Home)
 
 
 def test_a_window_of_level_flatten_is_in_file_journal_and_status(home: Home) -> None:
-    daemon = home(minutes=3_000, maintenance=[{"start": "12:00", "end": "12:30", "level": "flatten"}]).start(speed="6000")
-    daemon.until(lambda status: status["kill_switch"]["active"])
+    daemon = home(minutes=3_000, maintenance=[{"start": "12:00", "end": "23:30", "level": "flatten"}]).start(speed="6000")
+    daemon.until(lambda status: status["kill_switch"]["active"] and status["kill_switch"]["durable"])
     found = daemon.flat()
     assert (found["kill_switch"]["source"], found["kill_switch"]["level"]) == ("maintenance", "flatten")
     assert daemon.engaged()["source"] == "maintenance"
