@@ -246,7 +246,7 @@ def test_check_is_quick() -> None:
     began = time.monotonic()
     code = f"from hedgegridd.check import command; from pathlib import Path; command(Path({str(PAPER)!r}))"
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
-    assert time.monotonic() - began < 5.0
+    assert time.monotonic() - began < 15.0
 
 
 @pytest.mark.parametrize(

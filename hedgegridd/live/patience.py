@@ -8,6 +8,7 @@ Only market data waits here: verbs, fills, kill switch and timers never do.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -19,22 +20,22 @@ LOST_SECONDS = 10.0  # for a strategy that does not answer, or has not come
 
 
 class Patience:
-    """What the feed's next event waits for. `unpaced` = the feed is played as fast as it goes."""
+    """What the feed's next event waits for. `unpaced` = the feed is played as fast as it goes; `clock` counts seconds."""
 
-    def __init__(self, unpaced: bool, lost_seconds: float = LOST_SECONDS) -> None:
-        self.unpaced, self.lost_seconds = unpaced, lost_seconds
+    def __init__(self, unpaced: bool, clock: Callable[[], float] = time.monotonic) -> None:
+        self.unpaced, self.clock = unpaced, clock
         self._asked_at = self._lost_since = 0.0
         self._begun = False
 
     def asked(self) -> None:
         """A host was asked something now."""
-        self._asked_at = time.monotonic()
+        self._asked_at = self.clock()
 
     def waits(self, engine: Engine) -> bool:
         """Is the feed's next event held back now?"""
         if not engine.questions and not engine.remotes:
             return False
-        now = time.monotonic()
+        now = self.clock()
         if engine.questions and now - self._asked_at < MOMENT_SECONDS:
             return True
         return bool(engine.remotes) and not engine.active() and self._thinking(engine.remotes, now)
@@ -42,7 +43,7 @@ class Patience:
     def _thinking(self, remotes: list[RemoteDesk], now: float) -> bool:
         if any(desk.strategy.lost or not desk.strategy.heard for desk in remotes):
             self._lost_since = self._lost_since or now
-            gone_on = now - self._lost_since >= self.lost_seconds
+            gone_on = now - self._lost_since >= LOST_SECONDS
             self._begun = self._begun or gone_on
             return not gone_on and (self.unpaced or not self._begun)
         self._lost_since, self._begun = 0.0, True

@@ -254,7 +254,7 @@ def test_a_reader_that_does_not_read_is_dropped(running: Any, monkeypatch: pytes
     monkeypatch.setattr(server, "SLOW_SECONDS", 0.3)
     with line_to(running.path) as line:
         line.setblocking(False)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 90
         with pytest.raises(OSError):
             while time.monotonic() < deadline:
                 with suppress(BlockingIOError):
@@ -318,4 +318,4 @@ def test_a_flood_of_garbage_neither_crashes_nor_slows(running: Any) -> None:
         children = [child for child in children if os.waitpid(child, os.WNOHANG)[0] == 0]
         time.sleep(0.005)
     assert asked > 5
-    assert slowest < 1.0
+    assert slowest < 5.0

@@ -75,7 +75,7 @@ def test_it_draws_on_a_terminal_and_q_leaves(running: Any) -> None:
         os.execve(sys.executable, [sys.executable, "-c", program, "--socket", str(running.path), "watch"], env)
     seen = b""
     try:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 90
         while b"BTCUSDT" not in seen and time.monotonic() < deadline:
             if select.select([terminal], [], [], 0.2)[0]:
                 seen += os.read(terminal, 65_536)

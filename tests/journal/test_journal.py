@@ -499,7 +499,7 @@ def test_a_start_takes_no_longer_with_many_segments(tmp_path: Path) -> None:
     with opened(tmp_path) as (_, found):
         taken = time.perf_counter() - began
     assert found.checkpoint == {"n": 59} and len(found.inputs) == 5
-    assert taken < 1
+    assert taken < 3
     assert len(segments(tmp_path, ACTS)) == 61 and verify(tmp_path).ok
 
 

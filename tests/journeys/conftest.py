@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from journeys.daemon_process import KEPT, DaemonProcess, settings, wave
-from journeys.figures import FIGURES, gathered
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -31,10 +30,3 @@ def home(tmp_path: Path) -> Iterator[Callable[..., DaemonProcess]]:
     yield make
     for daemon in made:
         daemon.clean_up()
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Show what was measured."""
-    gathered()
-    for line in FIGURES:
-        terminalreporter.write_line(f"measured: {line}")

@@ -36,7 +36,7 @@ PRICE = 50_000.0
 HEADER = (
     "open_time,open,high,low,close,volume,close_time,quote_volume,count,taker_buy_volume,taker_buy_quote_volume,ignore"  # the archive's
 )
-READY_SECONDS = 30.0
+PATIENCE_SECONDS = 60.0  # what is waited for comes at once on a quiet machine; how long a busy one may take
 KEPT: list[Path] = []  # where a session of tests keeps a state directory with both legs held
 
 #: The grid's own settings: small, and warm after some twenty bars.
@@ -115,7 +115,7 @@ class DaemonProcess:
 
     def wait_ready(self) -> DaemonProcess:
         """Until it answers and the exchange has reported."""
-        self.until(lambda found: found["ready"], READY_SECONDS)
+        self.until(lambda found: found["ready"])
         return self
 
     @property
@@ -137,13 +137,13 @@ class DaemonProcess:
         self.process.wait(20)
         self.client.close()
 
-    def stop(self, seconds: float = 30.0) -> int:
+    def stop(self, seconds: float = PATIENCE_SECONDS) -> int:
         """SIGTERM; the exit code."""
         if self.runs:
             self.signal(signal.SIGTERM)
         return self.ended(seconds)
 
-    def ended(self, seconds: float = 60.0) -> int:
+    def ended(self, seconds: float = 2 * PATIENCE_SECONDS) -> int:
         """Wait for the end; the exit code."""
         assert self.process is not None
         code = self.process.wait(seconds)
@@ -159,7 +159,7 @@ class DaemonProcess:
 
     # --- asking -----------------------------------------------------------------------------------------------------
 
-    def call(self, verb: str, patience: float = 10.0, **params: Any) -> dict[str, Any]:
+    def call(self, verb: str, patience: float = 30.0, **params: Any) -> dict[str, Any]:
         """A verb over the socket, by the client's own code."""
         return self.client.call(verb, params, patience)
 
@@ -179,7 +179,7 @@ class DaemonProcess:
         command = [sys.executable, "-m", "hedgegridd.cli", *words]
         return subprocess.run(command, env={**self._environ(), **env}, check=False, capture_output=True, text=True, timeout=seconds)
 
-    def until(self, true: Callable[[dict[str, Any]], Any], seconds: float = 20.0) -> dict[str, Any]:
+    def until(self, true: Callable[[dict[str, Any]], Any], seconds: float = PATIENCE_SECONDS) -> dict[str, Any]:
         """Ask for `status` until it is as wished; the status. A daemon that dies meanwhile fails the test with its log."""
         end, found = time.monotonic() + seconds, {}
         while time.monotonic() < end:
@@ -193,7 +193,7 @@ class DaemonProcess:
             time.sleep(0.01)
         raise AssertionError(f"waited {seconds} s in vain; status {json.dumps(found)[:3000]}\n{self.log[-2000:]}")
 
-    def flat(self, seconds: float = 20.0) -> dict[str, Any]:
+    def flat(self, seconds: float = PATIENCE_SECONDS) -> dict[str, Any]:
         """Until the kill switch's work is done and nothing is held or ordered."""
         found = self.until(lambda status: status["kill_switch"]["phase"] == "flat", seconds)
         for row in found["instruments"]:
@@ -260,7 +260,7 @@ def held(daemon: DaemonProcess) -> DaemonProcess:
 def held_and_quiet(daemon: DaemonProcess) -> DaemonProcess:
     """Both legs are held, the market stands still (the feed runs in real time), and what a start writes is written."""
     held(daemon).start(speed="1")
-    end, size, since = time.monotonic() + 10, -1, time.monotonic()
+    end, size, since = time.monotonic() + PATIENCE_SECONDS, -1, time.monotonic()
     while time.monotonic() - since < 0.15:
         assert time.monotonic() < end, "the journal never rests"
         if (now := written(daemon)) != size:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from exchange_simulator.inthread import Threaded, running_simulator
-from journeys.daemon_process import GRID, SYMBOL, DaemonProcess
+from journeys.daemon_process import GRID, PATIENCE_SECONDS, SYMBOL, DaemonProcess
 
 ACCOUNT = "test"
 PRICE = 50_000.0
@@ -119,7 +119,7 @@ class LiveProcess(DaemonProcess):
             return f"{status['exchange']['unknown_orders']} orders unknown, rungs {sorted(rungs)}"
         return ""
 
-    def until_sound(self, seconds: float = 20.0) -> LiveProcess:
+    def until_sound(self, seconds: float = PATIENCE_SECONDS) -> LiveProcess:
         """Until the daemon's books are the exchange's."""
         end, why = time.monotonic() + seconds, "never looked"
         while time.monotonic() < end:

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from figures import gather
 from journeys.daemon_process import DaemonProcess, held_and_quiet, positions
-from journeys.figures import gather
 
 Home = Callable[..., DaemonProcess]
-ARMED_SECONDS = 3.0  # the aim is 1; the machine of a test may be busy
+ARMED_SECONDS = 15.0  # a wide sanity bound: the aim is 1, and the machine of a test may be busy
 
 HEIGHT = """
 from hedgegridd import Measure, hookimpl
@@ -50,7 +50,7 @@ def waiting(daemon: DaemonProcess) -> list[dict[str, Any]]:
 
 
 def within(daemon: DaemonProcess, begun: float, true: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
-    found = daemon.until(true, 10)
+    found = daemon.until(true)
     took = time.monotonic() - begun
     assert took < ARMED_SECONDS, took
     return found
@@ -79,7 +79,7 @@ def test_dropped_in_it_is_armed_edited_it_trips_and_the_account_is_flat(home: Ho
     assert not found["degraded"]
     # an edit of a version that is armed: below the price now, so its first look is held back and the old one goes on
     drop(folder, 40_000)
-    daemon.until(lambda _: [guard["state"] for guard in waiting(daemon)] == ["would_trip"], 10)
+    daemon.until(lambda _: [guard["state"] for guard in waiting(daemon)] == ["would_trip"])
     found = daemon.status()
     assert not found["kill_switch"]["active"]
     assert row(found)["threshold"] == 90_000
@@ -151,11 +151,11 @@ def test_a_file_that_others_can_write_is_refused_and_says_so(home: Home) -> None
         assert begun
     else:
         (folder / "breaker_height.py").chmod(0o644)
-    daemon.until(lambda status: row(status).get("state") == "would_trip", 10)
+    daemon.until(lambda status: row(status).get("state") == "would_trip")
 
 
 def test_no_event_is_missed_while_files_come_and_go(home: Home) -> None:
-    daemon = home(minutes=1_500, daemon={"plugin_dirs": ["plugins"]})
+    daemon = home(minutes=4_000, daemon={"plugin_dirs": ["plugins"]})
     folder = daemon.home / "plugins"
     folder.mkdir()
     daemon.start(speed="60000")
@@ -165,4 +165,4 @@ def test_no_event_is_missed_while_files_come_and_go(home: Home) -> None:
         time.sleep(0.1)
     assert daemon.ended() == 0
     daemon.sound()
-    assert daemon.acts("stop")[-1]["bars"] == 1_500
+    assert daemon.acts("stop")[-1]["bars"] == 4_000

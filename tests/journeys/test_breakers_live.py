@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from exchange_simulator.inthread import Threaded
+from journeys.daemon_process import PATIENCE_SECONDS
 from journeys.live_process import LiveProcess, live, live_settings
 
 OF_VITALS = ("order_latency", "api_latency", "error_rate", "stream_gaps", "loop_lag", "journal_time", "backlog", "disk_free", "memory",
@@ -23,7 +24,7 @@ def row(daemon: LiveProcess, name: str) -> dict[str, Any]:
     return next(dict(one) for one in daemon.status()["breakers"] if one["name"] == name)
 
 
-def until_tripped(daemon: LiveProcess, name: str, seconds: float = 15.0) -> dict[str, Any]:
+def until_tripped(daemon: LiveProcess, name: str, seconds: float = PATIENCE_SECONDS) -> dict[str, Any]:
     """Until it trips and no opener rests any more; its row."""
     daemon.until(lambda status: any(one["name"] == name and one["state"] == "tripped" for one in status["breakers"]), seconds)
     daemon.until(lambda _: not any(order["role"] == "entry" for order in daemon.call("orders")["orders"]), seconds)
@@ -39,7 +40,7 @@ def test_a_sound_machine_trips_none_and_every_figure_is_known(tmp_path: Path) ->
         def all_known(status: dict[str, Any]) -> bool:
             return known <= {one["name"] for one in status["breakers"] if one["value"] is not None}
 
-        found = daemon.until(all_known, 20.0)
+        found = daemon.until(all_known)
         assert {one["state"] for one in found["breakers"] if one["name"] in known | {"error_rate"}} == {"armed"}, found["breakers"]
         assert daemon.stop() == 0
         daemon.sound()
@@ -69,7 +70,7 @@ def test_orders_that_wait_for_their_answers_pause(tmp_path: Path) -> None:
     with live(tmp_path / "d", with_breakers(order_latency={"max_order_latency_ms": 1500.0})) as daemon:
         daemon.sim.fault("hang_not_executed", "POST /fapi/v1/batchOrders", times=-1)
         daemon.start()
-        found = until_tripped(daemon, "order_latency", 20.0)
+        found = until_tripped(daemon, "order_latency")
         assert found["value"] >= 1500 and "wait" in found["reason"]
         assert daemon.call("breakers.explain", name="order_latency")
         daemon.sim.do(lambda sim: sim.faults.clear())

@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from figures import note, percentile
 from journeys.daemon_process import DaemonProcess, holding, positions
-from journeys.figures import note, percentile
 
 Home = Callable[..., DaemonProcess]
 ACTIVATIONS = int(os.environ.get("HEDGEGRIDD_ACTIVATIONS", "20"))
 HOSTILE: dict[str, tuple[str, str, str]] = runpy.run_path(str(Path(__file__).parents[1] / "live" / "hostile.py"))["FILES"]
 FLAT_SECONDS, STATUS_SECONDS = 1.0, 0.1
-SLACK = float(os.environ.get("HEDGEGRIDD_SLACK", "5"))  # a wide sanity bound; the promise itself is 1, for a machine of its own
+SLACK = float(os.environ.get("HEDGEGRIDD_SLACK", "15"))  # a wide sanity bound; the promise itself is 1, for a machine of its own
 
 GOOD = """
 from hedgegridd import Measure, hookimpl
@@ -71,7 +71,7 @@ def let_go(daemon: DaemonProcess) -> None:
         if guard["state"] == "tripped":
             daemon.call("breakers.disarm", name=guard["name"], reason="hostile")
     daemon.call("deactivate", reason="next one", force=True)
-    daemon.until(lambda status: any(status["instruments"][0][leg]["qty"] for leg in ("long", "short")), 30)
+    daemon.until(lambda status: any(status["instruments"][0][leg]["qty"] for leg in ("long", "short")))
 
 
 def test_activate_is_flat_in_time_and_status_answers(besieged: DaemonProcess) -> None:

@@ -16,7 +16,7 @@ REASON = "<script>alert(1)</script> by hand"
 def test_a_breakers_trip_becomes_an_incident_file(home: Callable[..., DaemonProcess], tmp_path: Path) -> None:
     daemon, folder = house(home)
     drop(folder, 40_000)
-    daemon.until(lambda status: row_of(status).get("state") == "would_trip", 10)
+    daemon.until(lambda status: row_of(status).get("state") == "would_trip")
     daemon.call("breakers.arm", name="height", reason="I mean it")
     daemon.flat()
     assert daemon.stop() == 0

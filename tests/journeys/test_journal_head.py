@@ -12,7 +12,7 @@ HEAD = re.compile(r"Journal: (\d+:[0-9a-f]{32}(?:,\d+:[0-9a-f]{32})*)")
 
 
 def test_the_head_an_alert_carried_proves_the_journal_and_shows_a_cut_one(home: Callable[..., DaemonProcess]) -> None:
-    daemon = home(0).start()
+    daemon = home(0).start(speed="6000")
     daemon.until(lambda found: found["instruments"][0]["open_orders"] > 0)
     daemon.ctl("activate", "--reason", "to have something to tell")
     daemon.flat()

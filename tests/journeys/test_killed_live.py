@@ -35,7 +35,7 @@ def killed_at(daemon: LiveProcess, call: str, number: int, folder: Path) -> bool
     order = Order(daemon)
     with traced(daemon, call, number, folder):
         order.send()
-        survived = not dies(daemon, 2.0)
+        survived = not dies(daemon, 1.0)
     acknowledged = order.acknowledged()
     daemon.kill()
     daemon.start()

@@ -16,7 +16,7 @@ def modes(status: dict) -> tuple[str, str]:  # type: ignore[type-arg]
 
 
 def test_a_mode_is_as_it_was_after_a_kill_and_a_reload(home: Home) -> None:
-    daemon = holding(home(minutes=6_000))
+    daemon = holding(home(minutes=20_000))
     daemon.call("mode", mode="take-profit-only", leg="long", reason="too long already")
     daemon.call("mode", mode="graceful", leg="short", reason="the end of it")
     daemon.kill()
@@ -39,7 +39,7 @@ def test_a_mode_is_as_it_was_after_a_kill_and_a_reload(home: Home) -> None:
 
 
 def test_a_leg_that_was_flattened_stays_closed_while_the_other_trades(home: Home) -> None:
-    daemon = held_and_quiet(home(minutes=3_000))
+    daemon = held_and_quiet(home(minutes=9_000))
     done = daemon.ctl("mode", "flatten", "--leg", "long", "--reason", "out of it")
     assert done.returncode == 0, done.stderr
     daemon.until(lambda status: not status["instruments"][0]["long"]["qty"])

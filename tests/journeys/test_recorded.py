@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from figures import remark
 from journeys.daemon_process import ROOT, SYMBOL, DaemonProcess, positions
-from journeys.figures import remark
 
 from hedgegridd.model import Bar
 

@@ -27,7 +27,7 @@ def test_the_grid_trades_on_it_and_is_flattened(tmp_path: Path) -> None:
     daemon = tiny(tmp_path / "d")
     try:
         daemon.start("--confirm-live", "small", speed="1")
-        daemon.until(lambda status: len(daemon.call("fills")["fills"]) >= 4, 40.0)
+        daemon.until(lambda status: len(daemon.call("fills")["fills"]) >= 4)
         daemon.until(lambda status: all(row[leg]["protected"] for row in status["instruments"] for leg in ("long", "short")))
         assert daemon.status()["exchange"]["name"] == "tiny"
         daemon.call("activate", reason="that will do")

@@ -35,9 +35,9 @@ def test_removed_while_running_it_is_made_again(home: Home, instead: str) -> Non
         daemon.socket.unlink()
     begun = time.monotonic()
     while not daemon.socket.exists() or daemon.socket.lstat().st_ino == before:
-        assert time.monotonic() - begun < 5
+        assert time.monotonic() - begun < 30
         time.sleep(0.01)
-    assert daemon.until(lambda status: status["ready"], 5)["pid"] == daemon.pid
+    assert daemon.until(lambda status: status["ready"])["pid"] == daemon.pid
     assert stat.S_IMODE(daemon.socket.lstat().st_mode) == 0o660
     assert daemon.call("activate", reason="still heard")["durable"]
 
@@ -93,7 +93,7 @@ def test_the_command_line_follows_until_flat(home: Home) -> None:
 @pytest.fixture
 def open_house(tmp_path: Path) -> Iterator[Path]:
     """A folder that everybody may look into: only the socket's own rights stand between a stranger and the daemon."""
-    folder = Path("/tmp") / f"hg{os.getpid()}"
+    folder = Path("/tmp") / f"hg{os.getpid()}-{time.monotonic_ns()}"
     folder.mkdir(mode=0o755)
     yield folder
     shutil.rmtree(folder)

@@ -57,7 +57,7 @@ def test_from_a_kill_to_the_full_size(home: Home) -> None:
 
 
 def test_what_blocks_a_step_is_in_the_answer_and_in_status(home: Home) -> None:
-    daemon = home(minutes=6_000, recovery={"enabled": True, "recovery_time_minutes": 0}).start(speed="60")
+    daemon = home(minutes=6_000, recovery={"enabled": True, "recovery_time_minutes": 0}).start(speed="1")
     daemon.call("activate", reason="drill", level="halt")
     code, told = advance(daemon)
     assert code == 1 and re.search(r"already full|kill switch is active", told), told

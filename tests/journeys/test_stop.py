@@ -90,7 +90,7 @@ def test_a_run_cut_in_three_has_the_fills_of_one_run(home: Home) -> None:
     assert whole.ended() == 0
     cut = home(minutes=MINUTES, name="cut")
     for end in (signal.SIGTERM, signal.SIGKILL):
-        cut.start(speed="60000").until(
+        cut.start(speed="12000").until(
             lambda status, wanted=MINUTES // 4 if end == signal.SIGTERM else MINUTES // 2: status["counts"]["bars"] >= wanted
         )
         cut.signal(end)

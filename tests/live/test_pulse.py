@@ -52,7 +52,7 @@ def test_on_a_terminal_it_is_shown_with_how_to_look_and_how_to_stop(tmp_path: Pa
     ]
     with subprocess.Popen(run, cwd=ROOT, stdout=theirs, stderr=theirs, env={**os.environ, "COLUMNS": "200"}) as daemon:
         os.close(theirs)
-        seen, end = b"", time.monotonic() + 30
+        seen, end = b"", time.monotonic() + 90
         while b"| equity" not in seen and time.monotonic() < end:
             if select.select([ours], [], [], 1)[0]:
                 seen += os.read(ours, 65536)
@@ -64,7 +64,7 @@ def test_on_a_terminal_it_is_shown_with_how_to_look_and_how_to_stop(tmp_path: Pa
                 break
             if not chunk:
                 break
-        assert daemon.wait(30) == 0
+        assert daemon.wait(60) == 0
     os.close(ours)
     for part in (b"hedgegridctl status", b"BTCUSDT 2025-01-01", b"long flat", b"stop summary"):
         assert part in seen, seen.decode()

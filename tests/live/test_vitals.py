@@ -107,7 +107,7 @@ def test_what_does_not_work_is_named_with_how_long(shell: Shell, gauges: Gauges)
     time.sleep(0.06)
     shell.channels_ = [{"name": "slack", "error": "down", "queued": 3}, {"name": "log", "error": "", "queued": 0}]
     found = gauges.measure(1, 1)
-    assert found.unresponsive == "plugin y.py" and found.unresponsive_seconds == 0.1
+    assert found.unresponsive == "plugin y.py" and 0.1 <= (found.unresponsive_seconds or 0.0) < 5.0
     shell.rows = []
     assert gauges.measure(1, 1).unresponsive == "alert channel slack"
 

@@ -10,6 +10,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if not case.delay], ids=str)
-def test_every_point(case: Case, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_point(case: Case, measured: Callable[[str], None]) -> None:
     """The row "the daemon is killed in the middle of a flatten" of what dies and what still protects."""
     kinds = "kill,tear,lost" + (",error" if case.trigger == "activate" else "")
     command = [sys.executable, "-m", "simulation.crashpoints", "--case", str(case), "--kinds", kinds]
@@ -31,8 +32,7 @@ def test_every_point(case: Case, capsys: pytest.CaptureFixture[str]) -> None:
     assert found, done.stdout
     points, strikes, good = map(int, found.groups())
     assert points > 50 and strikes > 2 * points and good == strikes
-    with capsys.disabled():
-        print(f"\n{case}: {found[0]}")
+    measured(f"crash points, {case}: {found[0]}")
 
 
 # --- the disk that this rests on --------------------------------------------------------------------------------------------

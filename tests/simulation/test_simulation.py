@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -48,7 +49,7 @@ def storm(seed: int, faults: bool = True) -> Storm:
         raise
 
 
-def test_storms(batch: range, capsys: pytest.CaptureFixture[str], pytestconfig: pytest.Config) -> None:
+def test_storms(batch: range, measured: Callable[[str], None], pytestconfig: pytest.Config) -> None:
     begun = time.perf_counter()
     runs = [storm(seed) for seed in batch]
     runs += [storm(seed, faults=False) for seed in batch if seed % 4 == 0]
@@ -56,8 +57,7 @@ def test_storms(batch: range, capsys: pytest.CaptureFixture[str], pytestconfig: 
     events, deaths = sum(run.events for run in runs), sum(run.deaths for run in runs)
     if pytestconfig.getoption("--seeds", 0):
         rate = f"{len(runs) / seconds:.1f} runs/s, {events / seconds:.0f} events/s"
-        with capsys.disabled():
-            print(f"\nseeds {batch.start}..{batch.stop - 1}: {len(runs)} runs, {events} events, {deaths} deaths, {rate}")
+        measured(f"seeds {batch.start}..{batch.stop - 1}: {len(runs)} runs, {events} events, {deaths} deaths, {rate}")
     assert events > 1000
 
 

@@ -34,7 +34,7 @@ class Log(list[Any]):
     def told(self, order: Order) -> list[str]:
         return [type(event).__name__ for event in self.about(order)]
 
-    async def until(self, test: Callable[[], object], seconds: float = 5.0) -> Any:
+    async def until(self, test: Callable[[], object], seconds: float = 30.0) -> Any:
         """Wait until this holds; its value."""
         end = time.monotonic() + seconds
         while True:
@@ -44,7 +44,7 @@ class Log(list[Any]):
             assert time.monotonic() < end, [event for event in self if type(event).__name__ not in ("Mark", "Quote")]
             await asyncio.sleep(0.005)
 
-    async def next(self, kind: type, test: Callable[[Any], object] = lambda event: True, seconds: float = 5.0) -> Any:
+    async def next(self, kind: type, test: Callable[[Any], object] = lambda event: True, seconds: float = 30.0) -> Any:
         """The first event of this kind from now on."""
         start = len(self)
         found = await self.until(lambda: [event for event in self[start:] if isinstance(event, kind) and test(event)], seconds)

@@ -34,12 +34,12 @@ def test_every_fill_is_told_once_whatever_the_stream_does() -> None:
             it.sim.faults.events(duplicate=0.4, reorder=0.3, drop=0.2, late=0.1, late_ms=300)
             orders = [it.order(L, ENTRY, 499_900 - 10 * step) for step in range(30)]
             it.exchange.place(orders)
-            await asyncio.sleep(0.2)
+            await it.log.until(lambda: len(it.sim.venue.open_orders(BTC)) == 30)
             it.sim.price(BTC, 49_900.0)
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(0.5)  # for what is late, doubled or out of order
             await it.report()
             await it.report()
-            fills = it.log.of(Fill)
+            fills = await it.log.until(lambda: len(it.log.of(Fill)) >= 30 and it.log.of(Fill))
             assert len(fills) == 30 == len({fill.trade_id for fill in fills})
             assert {fill.client_id for fill in fills} == {order.client_id for order in orders}
 
@@ -151,7 +151,8 @@ def test_one_report_at_a_time_and_one_more_for_all_that_was_asked_meanwhile() ->
             await asyncio.sleep(0.03)
             for _ in range(5):
                 it.exchange.report()
-            await asyncio.sleep(0.6)
+            await it.log.until(lambda: len(it.log.of(Report)) >= start + 2)
+            await asyncio.sleep(0.3)
             assert len(it.log.of(Report)) == start + 2
 
     run(test)

@@ -296,7 +296,7 @@ def test_while_banned_nothing_is_sent() -> None:
             it.exchange.place(orders)
             it.exchange.report()
             assert [event.code for order in orders for event in it.log.about(order)] == [-1003] * 3
-            await it.log.next(Report, seconds=8)
+            await it.log.next(Report, seconds=30)
             others = [one for one in it.sim.requests[seen:] if one.time < trouble.until]
             assert not others
 

@@ -166,7 +166,7 @@ def test_a_black_hole_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
                 line.listener.stream.restart("to go by the other way")
                 await it.log.until(lambda: line.listener.stream.opened == 2)
                 hole.shut, line.wire.urls = True, straight
-                await it.log.until(lambda: [event for event in it.log.of(Trouble) if "pong" in event.text], 3.0)
+                await it.log.until(lambda: [event for event in it.log.of(Trouble) if "pong" in event.text])
                 await it.log.until(lambda: heard(it))
             await asyncio.sleep(0.05)
 

@@ -82,7 +82,7 @@ def test_an_answer_that_never_comes_is_unsure(kind: str, monkeypatch: pytest.Mon
             order, began = it.order(L, ENTRY, 490_000), time.monotonic()
             it.exchange.place([order])
             await it.log.until(lambda: it.log.told(order) == ["Unsure"])
-            assert 0.25 < time.monotonic() - began < 2.0
+            assert 0.25 < time.monotonic() - began < 10.0
 
     run(test)
 

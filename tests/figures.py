@@ -1,10 +1,11 @@
-"""Figures that journeys measure: shown at the end of a run, kept where `HEDGEGRIDD_FIGURES` names a file."""
+"""Figures that tests measure: shown at the end of a run, kept where `HEDGEGRIDD_FIGURES` names a file."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 FIGURES: list[str] = []
 _SAMPLES: dict[str, list[float]] = {}
@@ -39,3 +40,18 @@ def remark(line: str) -> None:
     if os.environ.get("HEDGEGRIDD_FIGURES"):
         with Path(os.environ["HEDGEGRIDD_FIGURES"]).open("a") as file:
             file.write(f"{line}\n")
+
+
+# --- from one process to another ------------------------------------------------------------------------------------------
+
+
+def packed() -> dict[str, Any]:
+    """What this process measured."""
+    return {"lines": FIGURES, "samples": _SAMPLES}
+
+
+def unpack(theirs: dict[str, Any]) -> None:
+    """Add what another process measured."""
+    FIGURES.extend(theirs["lines"])
+    for what, seconds in theirs["samples"].items():
+        _SAMPLES.setdefault(what, []).extend(seconds)
