@@ -103,9 +103,10 @@ class Budget:
             else:
                 counter.used += more
 
-    def grows(self, now: int) -> bool:
-        """Count a 429; was there another not long ago? Then a ban is near."""
-        near = now - self._last_429 < GROWING_MS
+    def grows(self, now: int, began: int) -> bool:
+        """Count a 429 to a request that left then; had another been heard before it left, and not long ago? Then a ban is near. Of those
+        that were on their way together, one is as good as all."""
+        near = now - self._last_429 < GROWING_MS and began > self._last_429
         self._last_429 = now
         return near
 

@@ -179,7 +179,7 @@ class Wire:
             return self.decoded(reply)
         except Fault as fault:
             if call.method != "get" or fault.meaning is not BUG:  # a question not understood spoils no order: whoever asked sees to it
-                self.complain(fault, str(params.get("symbol", "")))
+                self.complain(fault, str(params.get("symbol", "")), ticket.time)
             raise
 
     def stop_if_banned(self) -> None:
@@ -238,11 +238,11 @@ class Wire:
 
     # --- what an error means for everybody ----------------------------------------------------------------------------
 
-    def complain(self, fault: Fault, symbol: str = "") -> None:
-        """Tell the trouble of a refusal, and keep to it."""
+    def complain(self, fault: Fault, symbol: str = "", began: int | None = None) -> None:
+        """Tell the trouble of a refusal, and keep to it. `began`: when what was refused left; None = just now."""
         kind, now = fault.meaning.trouble, self.clock.now()
         limit = fault.status == 429 or fault.code == BANNED_CODE
-        if banned_until(fault.text) > now or (fault.status == 429 and self.budget.grows(now)):
+        if banned_until(fault.text) > now or (fault.status == 429 and self.budget.grows(now, now if began is None else began)):
             kind = "ban"
         if not kind:
             return

@@ -72,9 +72,10 @@ def test_limits_are_learnt() -> None:
 
 def test_a_second_429_is_a_ban_on_its_way() -> None:
     budget = Budget()
-    assert not budget.grows(NOW)
-    assert budget.grows(NOW + 60_000)
-    assert not budget.grows(NOW + 3_600_000)
+    assert not budget.grows(NOW, NOW - 9)
+    assert not budget.grows(NOW + 1, NOW - 9), "it was on its way when the first was heard"
+    assert budget.grows(NOW + 60_000, NOW + 59_990)
+    assert not budget.grows(NOW + 3_600_000, NOW + 3_599_990)
 
 
 @given(st.lists(st.tuples(st.integers(0, 5_000), st.integers(0, 9), st.booleans(), st.integers(0, 3000)), max_size=40))

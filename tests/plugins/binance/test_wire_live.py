@@ -14,7 +14,7 @@ from aiohttp import ClientTimeout, web
 from Crypto.Hash import SHA256
 from Crypto.PublicKey import ECC, RSA
 from Crypto.Signature import eddsa, pkcs1_15
-from plugins.binance.harness import ENTRY, L, run, running, settings
+from plugins.binance.harness import CLOSE, ENTRY, L, run, running, settings
 
 from hedgegridd.model import Trouble
 from plugins._binance import line
@@ -119,6 +119,7 @@ def test_what_is_told_of_trouble() -> None:
         assert len(told) == 1, "that it lasts so long is known"
         answered(429, '{"code":-1003,"msg":"Too many requests."}', retry_after="5")
         assert told[-1].kind == "slow" and abs(told[-1].until - now - 5_000) < 100
+        time.sleep(0.002)  # it left after the first was heard
         answered(429, "<html>no</html>", retry_after="200")
         assert told[-1].kind == "ban", "the second in a row"
         assert "SECRET" not in str(answered(400, '{"code":-9000,"msg":"for KEYKEY SECRET"}')) and told[-1].kind == "halt"
@@ -165,5 +166,21 @@ def test_connections_are_kept_warm() -> None:
             it.exchange.place([it.order(L, ENTRY, 490_000 - step * 10) for step in range(40)])
             await it.log.until(lambda: len(it.sim.requests) >= seen + 8)
             assert {one.port for one in it.sim.requests[seen:]} <= ports
+
+    run(test)
+
+
+def test_requests_that_were_too_many_together_do_not_keep_a_close_from_leaving() -> None:
+    async def test() -> None:
+        async with running() as it:
+            await it.hold(L, 5)
+            it.sim.faults.add("too_many", "GET /fapi/*", times=4, seconds=60)
+            it.exchange.report()
+            await it.log.until(lambda: [event for event in it.log.of(Trouble) if event.kind == "slow"])
+            await asyncio.sleep(0.05)
+            close = it.order(L, CLOSE, 0, 5)
+            it.exchange.place([close])
+            await it.log.until(lambda: "Fill" in it.log.told(close) or "Rejected" in it.log.told(close))
+            assert "Rejected" not in it.log.told(close) and not [event for event in it.log.of(Trouble) if event.kind == "ban"]
 
     run(test)
