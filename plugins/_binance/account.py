@@ -17,7 +17,23 @@ from . import wire as door
 from .errors import NOT_JSON, Fault
 from .inquiry import Fate, Found, Inquiry
 from .market import MALFORMED
-from .shapes import LEGS, OURS, Row, algo_of, closes_position, fill_of, forced, held_of, is_bridge, leg_of, order_of, side_of, usdt_of
+from .shapes import (
+    LEGS,
+    OURS,
+    Row,
+    algo_of,
+    closes_position,
+    fill_of,
+    forced,
+    held_of,
+    is_bridge,
+    leg_of,
+    number,
+    order_of,
+    side_of,
+    unrealized_of,
+    usdt_of,
+)
 from .told import Recent, Told
 from .wire import Wire
 
@@ -133,6 +149,8 @@ class Account:
         time, wallet = self.wire.clock.now(), usdt_of(balances)
         if wallet is None:
             raise Fault(0, NOT_JSON, "the balance has no USDT")
+        if unrealized_of(balances) and not any(number(row["positionAmt"]) for row in positions):
+            raise Fault(0, NOT_JSON, "no position is listed, and yet the balance has unrealized profit")  # one of the two is wrong
         held, known = self._legs(positions), dict(self.told.held)
         orders = self._orders(classic, algos, {key for key, leg in held.items() if not leg.qty})
         found, absent = await self._named(doubted, orders, urgent)

@@ -229,6 +229,11 @@ def usdt_of(rows: list[Row]) -> float | None:
     return next((float(row["balance"]) for row in rows if row.get("asset") == "USDT"), None)
 
 
+def unrealized_of(rows: list[Row]) -> float:
+    """Unrealized profit of what is held on cross margin, USDT; 0 where the list does not have it."""
+    return next((number(row.get("crossUnPnl")) for row in rows if row.get("asset") == "USDT"), 0.0)
+
+
 # --- user events ------------------------------------------------------------------------------------------------------
 
 

@@ -52,6 +52,8 @@ KINDS: dict[str, Kind] = {
     "html_executed": Kind(True, "text", 502, 0, HTML),
     "html_ok": Kind(False, "text", 200, 0, HTML),
     "empty": Kind(False, "text", 200, 0, ""),
+    "year_2100": Kind(False, "text", 200, 0, '{"serverTime":4102444800000}'),
+    "empty_list": Kind(False, "text", 200, 0, "[]"),
     "empty_executed": Kind(True, "text", 200, 0, ""),
     "forbidden": Kind(False, "text", 403, 0, HTML.replace("502 Bad Gateway", "403 Forbidden")),
     "delay": Kind(True, "pass"),

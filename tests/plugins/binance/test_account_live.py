@@ -174,6 +174,19 @@ def test_no_report_is_invented(kind: str, path: str) -> None:
     run(test)
 
 
+def test_a_list_without_positions_is_not_believed_while_the_balance_says_otherwise() -> None:
+    async def test() -> None:
+        async with running() as it:
+            await it.hold(L, 5)
+            await it.report()
+            it.sim.faults.add("empty_list", "GET /fapi/v3/positionRisk", times=2)
+            report = await it.report()
+            assert {held.leg: held.qty for held in report.held} == {L: 5, S: 0}
+            assert "deaf" in [event.kind for event in it.log.of(Trouble)]
+
+    run(test)
+
+
 def test_funding_and_transfers_are_told_once() -> None:
     async def test() -> None:
         async with running() as it:
