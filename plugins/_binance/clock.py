@@ -27,6 +27,10 @@ class Clock:
         self._base = server_ms - (sent_mono + got_mono) / 2
         self.known = True
 
+    def differs(self, server_ms: float, sent_mono: float, got_mono: float) -> float:
+        """How far ahead of what is known such an answer is, ms."""
+        return server_ms - (sent_mono + got_mono) / 2 - self._base
+
     def now(self) -> int:
         return int(self.exact())
 

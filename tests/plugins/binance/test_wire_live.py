@@ -155,6 +155,21 @@ def test_an_empty_answer_does_not_end_the_keeping_of_time(monkeypatch: pytest.Mo
     run(test)
 
 
+def test_one_answer_that_names_another_time_does_not_move_ours() -> None:
+    async def test() -> None:
+        async with running() as it:
+            wire = it.exchange._line.wire  # type: ignore[union-attr]
+            it.sim.faults.add("year_2100", "GET /fapi/v1/time", times=1)
+            with pytest.raises(Fault):
+                await wire.resync()
+            assert abs(wire.clock.now() - it.sim.now()) < 1_000
+            it.sim.clock_offset_ms = 3_600_000  # we slept for an hour: all answers say so
+            await wire.resync()
+            assert abs(wire.clock.now() - it.sim.now()) < 1_000
+
+    run(test)
+
+
 def test_connections_are_kept_warm() -> None:
     async def test() -> None:
         async with running() as it:
