@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import quote
@@ -23,6 +24,14 @@ MARKET_SILENCE_S, PUBLIC_SILENCE_S = 5.0, 60.0
 LATE_MS, SETTLED_MS, AGAIN_S, PAGE = 3_000, 500, 1.0, 1000
 EIGHT_HOURS = 8 * 3_600_000
 MALFORMED = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)  # what reading a strange message may raise
+
+
+def priced(text: Any) -> float:
+    """A price the exchange told; ValueError where it is none, such as the 0 of a symbol that is being taken off: nobody has lost all."""
+    price = number(text)
+    if not 0.0 < price < math.inf:
+        raise ValueError("not a price")
+    return price
 
 
 class Bars:
@@ -108,12 +117,12 @@ class MarketFeed:
 
     def _on_mark(self, said: Row, by: Scale) -> None:
         time, settles = self.wire.clock.believable(int(said["E"])), int(said.get("T") or 0)
-        rate = number(said["r"]) if said.get("r") not in (None, "") else None
-        index = number(said.get("i")) / by.tick_size
+        price, rate = priced(said["p"]), number(said["r"]) if said.get("r") not in (None, "") else None
+        index = priced(said["i"]) / by.tick_size if number(said.get("i")) else None
         before = self._marked.get(by.symbol)
         if before is not None and time <= before[0]:
             return
-        mark = Mark(by.symbol, time, number(said["p"]) / by.tick_size, index or None, rate, settles or None)
+        mark = Mark(by.symbol, time, price / by.tick_size, index, rate, settles or None)
         self._marked[by.symbol] = time, before[1] if rate is None and before else rate or 0.0, settles or (before[2] if before else 0)
         if before is not None and 0 < before[2] < settles:
             due = self.wire.clock.believable(before[2])  # one that moves before it is due must not take our time along

@@ -173,6 +173,21 @@ def test_a_moment_far_ahead_is_not_believed() -> None:
     run(test)
 
 
+@pytest.mark.parametrize("price", ["0.00000000", "0", "", "-1", "NaN", "Infinity"])
+def test_a_mark_that_is_no_price_is_not_told(price: str) -> None:
+    async def test() -> None:
+        async with running(trading=False) as it:
+            before, now = feed(it).passed_over, it.sim.now() + 2_000
+            said = {"e": "markPriceUpdate", "E": now, "s": BTC, "p": price, "i": "50000", "r": "0.0001", "T": now}
+            feed(it)._hear(json.dumps(said))
+            assert feed(it).passed_over == before + 1
+            feed(it)._hear(json.dumps({**said, "p": "50000", "i": "0"}))
+            mark = it.log.of(Mark)[-1]
+            assert (mark.price, mark.index, mark.time) == (500_000.0, None, now)
+
+    run(test)
+
+
 def test_strange_messages_are_passed_over() -> None:
     async def test() -> None:
         async with running(trading=False) as it:
