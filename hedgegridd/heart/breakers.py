@@ -43,7 +43,7 @@ def believed(trip: Trip | None, measure: Measure | None) -> Verdict:
     """Only numbers pass as numbers. A trip counts whatever its figures; a measure without a value is unknown, never fine (law 7)."""
     if trip is not None:
         if trip.leg is not None and trip.leg not in tuple(Leg):
-            return Verdict(error=f"it tripped for leg {trip.leg!r:.40}, expected Leg.LONG, Leg.SHORT or None")
+            return Verdict(unknown=f"it tripped for leg {trip.leg!r:.40}, expected Leg.LONG, Leg.SHORT or None")
         level = trip.level if trip.level in LEVELS.values() else None
         figures = (number(trip.value), number(trip.threshold), level if level is None else Level(level))
         trip = Trip(str(trip.reason), *figures, str(trip.symbol), trip.leg if trip.leg is None else int(trip.leg))

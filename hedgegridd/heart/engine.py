@@ -215,7 +215,7 @@ class Engine:
     def hear(self, guard: Guard, verdict: Verdict) -> None:
         """Take in what a breaker said, and act on a trip."""
         if verdict.trip is not None and verdict.trip.symbol and verdict.trip.symbol not in self.desks:
-            verdict = Verdict(error=f"tripped for {verdict.trip.symbol!r}, expected one of {', '.join(self.desks)}")
+            verdict = Verdict(unknown=f"tripped for {verdict.trip.symbol!r}, expected one of {', '.join(self.desks)}")
         outcome = self.panel.hear(guard, verdict, self.now)
         if isinstance(outcome, Tripped):
             self._trip(outcome)

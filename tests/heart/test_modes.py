@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from rig import MINUTE, Rig, calm, config_of, hold, instrument_table
 
-from hedgegridd.heart.breakers import Guard
+from hedgegridd.heart.breakers import Guard, judge
 from hedgegridd.heart.effects import AskReport
 from hedgegridd.heart.modes import WORDS, LegMode, Standing
 from hedgegridd.live.pluginchild import plain
@@ -190,6 +190,21 @@ def test_a_pause_of_one_leg_ends_by_itself() -> None:
     places.trip = None
     rig.timer(121)
     assert not rig.engine.gate.leg_hold(rig.desk("ETHUSDT"), LONG)
+
+
+@pytest.mark.parametrize("trip", [Trip("deep", 2.0, 1.0, None, "DOGEUSDT"), Trip("deep", 2.0, 1.0, None, "ETHUSDT", 7)])
+@pytest.mark.parametrize("shipped", [True, False])
+def test_a_trip_for_a_place_that_is_not_there_shuts_the_gate_and_halts_when_it_stays(trip: Trip, shipped: bool) -> None:
+    rig, places, guard = two(Level.FLATTEN, grace_ms=30_000)
+    places.trip = trip
+    if not shipped:  # its file answers from a host
+        guard.breaker, guard.host = None, "places.py@1"
+    for seconds in (1, 28, 3):
+        rig.timer(seconds)
+        if not shipped:
+            rig.engine.hear_host(guard.host, guard.name, judge(places, None))  # type: ignore[arg-type]
+        assert "breaker places" in rig.engine.gate.hold()
+    assert rig.engine.kill.active and rig.engine.kill.level == Level.HALT and guard.state == "tripped"
 
 
 def test_a_leg_is_not_resumed_while_its_breaker_is_in_breach() -> None:
