@@ -17,7 +17,7 @@ from hedgegridd.heart import closing
 from hedgegridd.heart.closing import RETRY_MAX_MS, RETRY_MS, Way, Work
 from hedgegridd.heart.desk import Desk
 from hedgegridd.heart.orders import parse
-from hedgegridd.model import Fill, Leg, Order, Report, Role, entry_side
+from hedgegridd.model import Fill, Leg, Order, OrderState, Report, Role, entry_side
 
 MARKET_AT_ONCE = Way()
 PAGE_AGAIN_MS = 60_000
@@ -126,8 +126,8 @@ class Flatten:
         if rest <= 0:
             return
         work = self._work(desk, leg, hands)
-        if now < work.retry_at:
-            return
+        if now < work.retry_at or (work.most and any(order.state != OrderState.UNKNOWN for order in desk.orders.of(leg, Role.CLOSE))):
+            return  # or the market had no room, and has not said yet whether it has for the last piece
         work.qty = max(work.qty, work.closed + held)  # what fills late is closed as well
         pace = closing.pace(self.way, work, now, desk.volume - work.traded)
         price = closing.worst_price(leg, pace.bound, self.way.slippage, desk.mark, desk.quote)

@@ -114,6 +114,24 @@ def test_past_its_deadline_it_is_failed_pages_again_and_still_ends_flat() -> Non
     assert rig.engine.kill.phase == "flat"
 
 
+def test_a_market_without_room_hears_one_piece_at_a_time() -> None:
+    rig = both_legs()
+    deaf, held_before = Deaf(rig), held(rig)
+    rig.verb("activate", reason="x")
+    unanswered: list[str] = []
+    rig.exchange.place = lambda orders: unanswered.extend(order.client_id for order in orders)  # its answers take a while
+    for _ in range(20):
+        rig.mark(500_000.0, seconds=0.05)
+    legs = [name.split("-")[2][0] for name in unanswered]
+    assert sorted(legs) == sorted(set(legs)) and legs, "one of each leg, whatever else happens meanwhile"
+    rig.exchange.place, deaf.deaf = deaf.real, False
+    for name in unanswered:
+        rig.take(Rejected(name, rig.engine.now, -4131, "no liquidity"))
+    for _ in range(40):
+        rig.timer(1)
+    assert held_before != held(rig) == (0, 0) and rig.engine.kill.phase == "flat"
+
+
 def test_halt_cancels_openers_and_leaves_exits_and_stops() -> None:
     rig = both_legs()
     before = held(rig)
