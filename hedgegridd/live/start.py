@@ -40,6 +40,7 @@ from hedgegridd.live.pulse import Pulse
 from hedgegridd.live.reload import reload
 from hedgegridd.live.services import Services
 from hedgegridd.live.survey import Surveyed, as_funded, as_kept, as_probed, as_told, learn, live_feed, survey, table
+from hedgegridd.live.turn import OVER_SECONDS, in_turn
 from hedgegridd.model import KillFile, Mode, PluginChanged, Severity, Started
 from hedgegridd.plugins import Registry, equip, foreign_folders
 from hedgegridd.progress import Progress
@@ -156,7 +157,8 @@ def open_journal(config: Config, state: Path) -> tuple[Journal, Recovered]:
 async def run(config: Config, registry: Registry, options: Options, env: Mapping[str, str]) -> int:
     """The daemon, from start to exit code."""
     state = Path(paths.state_dir(options.state_dir, config.daemon.state_dir, config.daemon.instance, env))
-    journal, recovered = open_journal(config, state)
+    patience = config.flatten.deadline_seconds + OVER_SECONDS  # break-glass may be closing the account
+    journal, recovered = await in_turn(lambda: open_journal(config, state), env, patience)
     try:
         if config.market and options.feed is None:
             return await _on_a_market(config, registry, options, env, state, journal, recovered)
@@ -173,7 +175,8 @@ async def _on_a_market(config: Config, registry: Registry, options: Options, env
                        recovered: Recovered) -> int:  # fmt: skip
     """A daemon on an exchange's own market data: it is looked over first, and what it says completes the configuration."""
     live = Mode(config.mode) == Mode.LIVE
-    with lease.of(config) if live else nullcontext():
+    patience = config.flatten.deadline_seconds + OVER_SECONDS
+    with await in_turn(lambda: lease.of(config), env, patience) if live else nullcontext():
         asked = asyncio.ensure_future(survey(config, registry, look=live))
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, asked.cancel)  # what it tries on the exchange is taken back first
         try:
