@@ -123,6 +123,13 @@ def test_every_flipped_bit_is_found(folder: Path, tried: Tried, measured: Say) -
     tried.done(measured, "flipped bits")
 
 
+def test_a_sum_that_is_gone_is_missed(folder: Path) -> None:
+    gone = next(path for path in files(folder) if path.suffix == ".sum")
+    gone.unlink()
+    found = verify(folder)
+    assert not found.ok and gone.name.removesuffix(".gz.sum") in str(found) and "missing" in str(found)
+
+
 def test_a_tail_cut_at_any_length_is_found(folder: Path, tried: Tried, measured: Say) -> None:
     for path in files(folder):
         data = path.read_bytes()
