@@ -564,6 +564,8 @@ class Engine:
             return
         openers = any(o.role == Role.ENTRY for desk in self.desks.values() for o in desk.orders.open.values())
         active = self.active()
+        for flatten in active:
+            flatten.end_by(self.ending.time + int(self.config.daemon.stop_timeout_seconds * 500))
         if not openers and (all(flatten.failed for flatten in active) if active else not self._guarding()):
             self.finished = True
             self.beat.disarm(self)

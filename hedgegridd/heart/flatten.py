@@ -250,6 +250,10 @@ class Flatten:
         self.hurry()
         self.acted_at, self.zero_since, self.shows_stops = now, 0, False
 
+    def end_by(self, time: int) -> None:
+        """Whatever waits for a better price goes at market by then: who stops has not for ever, and must not leave half of it behind."""
+        self.way = self.way._replace(over_ms=min(self.way.over_ms, max(0, time - self.started)))
+
     def page_due(self, now: int) -> bool:
         """Failed, and nobody was told for a minute."""
         if not self.failed or self.phase == "flat" or (self.paged_at and now - self.paged_at < PAGE_AGAIN_MS):

@@ -13,7 +13,7 @@ from rig import BARS, Rig, check, config_of, steady
 
 from hedgegridd.heart import closing
 from hedgegridd.heart.closing import Way, Work
-from hedgegridd.model import Cancelled, Fill, Leg, Order, Quote, Rejected, Role
+from hedgegridd.model import Cancelled, Fill, Leg, Order, Quote, Rejected, Role, Stopping
 
 WORK = Work("BTCUSDT", Leg.LONG, closing.MARKET, 1_000, 100, 500_000.0, 0.1, 0.001, 0, 0.05)
 SLOW = Way(closing.IOC, 0.01, 5, 10_000)
@@ -294,6 +294,23 @@ def test_a_leg_that_is_closed_slowly_is_not_left_without_a_stop() -> None:
     assert rig.desk().held(Leg.LONG) and rig.desk().stop(Leg.LONG) is not None
     rig.refuse = lambda order: 0
     ends_flat(rig, 40)
+
+
+@pytest.mark.parametrize("by_kill", [True, False])
+def test_a_stop_does_not_wait_for_a_better_price_until_it_is_cut_off(by_kill: bool) -> None:
+    rig = thin(method="ioc", over_seconds=600.0, deadline_seconds=900.0)
+    assert rig.engine.config.daemon.stop_timeout_seconds == 50
+    rig.refuse = lambda order: -1008 if order.role == Role.CLOSE and order.price else 0
+    if by_kill:
+        rig.verb("activate", reason="x")
+        rig.timer(1)
+    rig.take(Stopping(rig.engine.now, not by_kill, "SIGTERM"))
+    for _ in range(24):
+        rig.timer(1)
+    assert rig.desk().held(Leg.LONG) and not rig.engine.finished
+    for _ in range(6):
+        rig.timer(1)
+    assert not rig.desk().held(Leg.LONG) and not rig.desk().held(Leg.SHORT) and rig.engine.finished
 
 
 def test_what_fills_late_has_no_time_of_its_own() -> None:
