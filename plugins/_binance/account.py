@@ -57,6 +57,11 @@ class Moved(NamedTuple):
     until: int
 
 
+def contradicts(positions: list[Row], balances: list[Row]) -> bool:
+    """Is nothing held by the one, and something by the other?"""
+    return unrealized_of(balances) != 0 and not any(number(row["positionAmt"]) for row in positions)
+
+
 class Account:
     """Reports, missed fills and payments of some symbols."""
 
@@ -146,12 +151,13 @@ class Account:
             self._rows(door.POSITIONS, {}, urgent), self._rows(door.BALANCE, {}, urgent), self._listed(door.OPEN, urgent),
             self._listed(door.OPEN_ALGOS, urgent),
         )  # fmt: skip
+        if contradicts(positions, balances):  # while legs close one of the two may be the older; a list that errs, errs again
+            positions, balances = await asyncio.gather(self._rows(door.POSITIONS, {}, urgent), self._rows(door.BALANCE, {}, urgent))
+            if contradicts(positions, balances):
+                raise Fault(0, NOT_JSON, "no position is listed, and yet the balance has unrealized profit")
         time, wallet = self.wire.clock.now(), usdt_of(balances)
         if wallet is None:
             raise Fault(0, NOT_JSON, "the balance has no USDT")
-        if not urgent and unrealized_of(balances) and not any(number(row["positionAmt"]) for row in positions):
-            raise Fault(0, NOT_JSON, "no position is listed, and yet the balance has unrealized profit")  # one of the two is wrong; but
-            # while legs close the balance may be the older of the two, and a flatten does not wait
         held, known = self._legs(positions), dict(self.told.held)
         orders = self._orders(classic, algos, {key for key, leg in held.items() if not leg.qty})
         found, absent = await self._named(doubted, orders, urgent)
