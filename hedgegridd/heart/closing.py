@@ -127,7 +127,8 @@ def worst_price(leg: int, bound: float | None, slippage: float, mark: float | No
 
 
 def certified(work: Work) -> dict[str, Any]:
-    """What became of one leg, in plain units. `slippage_bps` and `slippage_usdt`: against the mark at the decision, positive = cost."""
+    """What became of one leg, in plain units. `slippage_bps` and `slippage_usdt`: against the mark at the decision, positive = cost.
+    `unheard_qty`: gone by the exchange's report alone; no fill told at what price, so it is in none of the figures."""
     price = work.paid / work.closed if work.closed else None
     cost = None if price is None or work.mark is None else entry_side(work.leg) * (work.mark - price)
     return {
@@ -135,6 +136,7 @@ def certified(work: Work) -> dict[str, Any]:
         "leg": Leg(work.leg).name.lower(),
         "method": work.method,
         "qty": round(work.closed * work.lot, 12),
+        "unheard_qty": round(max(0, work.qty - work.closed) * work.lot, 12),
         "price": None if price is None else round(price * work.tick, 10),
         "mark_price": None if work.mark is None else round(work.mark * work.tick, 10),
         "slippage_bps": None if cost is None or not work.mark else round(cost / work.mark * 1e4, 4),

@@ -117,6 +117,21 @@ def test_a_certificate_in_plain_units() -> None:
     assert (empty["price"], empty["slippage_bps"], empty["slippage_usdt"]) == (None, None, None)
 
 
+def test_a_certificate_does_not_pass_over_what_no_fill_told() -> None:
+    rig = thin(use_market_orders=True)
+    held, books = rig.desk().held(Leg.LONG), rig.exchange.pits["BTCUSDT"]
+    rig.exchange.place = lambda orders: None  # they leave, and nothing is heard of them
+    rig.verb("activate", reason="x")
+    books.books = books.books._replace(long_qty=0, short_qty=0)
+    for _ in range(10):
+        rig.timer(1)
+    (flat,) = rig.of("flat")
+    long = next(row for row in flat["certificate"]["legs"] if row["leg"] == "long")
+    assert (long["qty"], long["unheard_qty"], long["price"]) == (0.0, pytest.approx(held * 0.001), None)
+    rows = closing.certified(replace(WORK, closed=60)), closing.certified(replace(WORK, closed=100))
+    assert [row["unheard_qty"] for row in rows] == [0.04, 0.0]
+
+
 # --- through the whole heart, on a book that shows little ------------------------------------------------------------------
 
 
