@@ -211,9 +211,10 @@ def closes_position(row: Row) -> bool:
 
 
 def held_of(row: Row, by: Scale) -> Held:
+    """A leg as the list of positions has it. What is less than a lot (lots were made larger meanwhile) is one: held is never flat."""
     amount = number(row["positionAmt"])
     leg = leg_of(row, 1 if amount >= 0 else -1)
-    return Held(str(row["symbol"]), int(leg), abs(by.lots(amount)), number(row.get("entryPrice")) / by.tick_size)
+    return Held(str(row["symbol"]), int(leg), abs(by.lots(amount)) or int(amount != 0), number(row.get("entryPrice")) / by.tick_size)
 
 
 def fill_of(row: Row, by: Scale, client_id: str) -> Fill:

@@ -34,6 +34,12 @@ def order(role: int = Role.ENTRY, leg: int = Leg.LONG, price: int = 500_000, qty
     return Order(client_id("BTCUSDT", leg, role, price, 77), "BTCUSDT", int(leg), int(role), side, price, qty)
 
 
+@pytest.mark.parametrize(("amount", "lots"), [("0.000", 0), ("-0.0004", 1), ("0.0004", 1), ("4E-4", 1), ("0.0016", 2), ("-0.005", 5)])
+def test_what_is_held_is_never_nothing(amount: str, lots: int) -> None:
+    row = {"symbol": "BTCUSDT", "positionSide": "LONG", "positionAmt": amount, "entryPrice": "5E+4"}
+    assert shapes.held_of(row, BTC) == ("BTCUSDT", Leg.LONG, lots, pytest.approx(500_000.0))
+
+
 # --- numbers ----------------------------------------------------------------------------------------------------------
 
 
