@@ -248,6 +248,13 @@ class Cancelled(NamedTuple):
     reason: str
 
 
+class Ended(NamedTuple):
+    """Orders that were told to rest no more one right after the other, in the order they were told: judged once, as the sweep they are."""
+
+    time: int
+    orders: tuple[Cancelled, ...]
+
+
 class Unsure(NamedTuple):
     """Nobody knows what became of placing, amending or cancelling this: the answer was lost, or says nothing."""
 
@@ -342,7 +349,7 @@ class Trouble(NamedTuple):
     until: int = 0
 
 
-ExchangeEvent = Accepted | Rejected | Amended | Cancelled | Unsure | Fill | FundingPaid | Transfer | Charged | Report | Trouble
+ExchangeEvent = Accepted | Rejected | Amended | Cancelled | Ended | Unsure | Fill | FundingPaid | Transfer | Charged | Report | Trouble
 
 
 # --- what goes between the heart and its shell beside market and exchange ----------------------------------------------

@@ -32,6 +32,7 @@ EXAMPLES: list[Any] = [
     model.Rejected("a", 1, -5022, "post only"),
     model.Amended("a", 1, 4),
     model.Cancelled("a", 1, "ours"),
+    model.Ended(2, (model.Cancelled("a", 1, "ours"), model.Cancelled("b", 2, "ours"))),
     model.Fill("BTCUSDT", 1, 0, 1, 2, 3, 0.1, True, "a", "b", "c"),
     model.FundingPaid("BTCUSDT", 1, 1, -0.3),
     model.Transfer(1, -100.0),

@@ -16,6 +16,7 @@ from hedgegridd.model import (
     Amended,
     Cancelled,
     Charged,
+    Ended,
     Fill,
     FundingPaid,
     Leg,
@@ -142,6 +143,12 @@ def cancelled(engine: Engine, event: Cancelled) -> None:
     desk.orders.drop(event.client_id)
     engine.write("cancelled", client_id=event.client_id, reason=event.reason)
     engine.moved(desk)
+
+
+def ended(engine: Engine, event: Ended) -> None:
+    """Each as if it came alone; what follows from them all is seen to once, at the end of this event."""
+    for one in event.orders:
+        cancelled(engine, one)
 
 
 def fill(engine: Engine, fill: Fill) -> None:
@@ -346,6 +353,7 @@ HANDLERS: dict[type, Callable[[Engine, Any], None]] = {
     Rejected: rejected,
     Amended: amended,
     Cancelled: cancelled,
+    Ended: ended,
     Unsure: unsure,
     Fill: fill,
     FundingPaid: funding_paid,

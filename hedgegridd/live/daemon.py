@@ -39,6 +39,7 @@ from hedgegridd.heart.remote import RemoteDesk
 from hedgegridd.heart.verbs import VERBS
 from hedgegridd.live import heads, log
 from hedgegridd.live.disk import Disk
+from hedgegridd.live.inbox import taken
 from hedgegridd.live.memory import account_of, last_seen, missed, newest
 from hedgegridd.live.notify import Notifier
 from hedgegridd.live.pacer import Pacer
@@ -298,7 +299,7 @@ class Daemon:
             if self.urgent:
                 await self._turn(self.urgent.popleft())
             elif self.inbox:
-                await self._turn(self.inbox.popleft())
+                await self._turn(taken(self.inbox) if self.exchange.orders_cost_network else self.inbox.popleft())
             elif self._settled and not self.disk.syncing:
                 mark, self._settled = self._settled, 0
                 self._take(Durable(self.engine.now, mark))

@@ -16,7 +16,7 @@ import psutil
 
 from hedgegridd.heart.effects import Effect, Place
 from hedgegridd.hookspecs import Health
-from hedgegridd.model import Accepted, Cancelled, Fill, Rejected, Unsure
+from hedgegridd.model import Accepted, Cancelled, Ended, Fill, Rejected, Unsure
 from hedgegridd.views import Vitals
 
 if TYPE_CHECKING:
@@ -47,9 +47,10 @@ class Gauges:
 
     def note(self, event: Any, effects: Sequence[Effect]) -> None:
         """The heart took an event in; these effects are about to be performed."""
-        if type(event) in ANSWERS and (sent := self._sent.pop(event.client_id, None)) is not None:
-            now = clock.monotonic()
-            self._took.append((now, (now - sent) * 1000))
+        for answer in event.orders if type(event) is Ended else (event,):
+            if type(answer) in ANSWERS and (sent := self._sent.pop(answer.client_id, None)) is not None:
+                now = clock.monotonic()
+                self._took.append((now, (now - sent) * 1000))
         for effect in effects:
             if type(effect) is Place:
                 self._sent.update(dict.fromkeys((order.client_id for order in effect.orders), clock.monotonic()))

@@ -7,7 +7,7 @@ from typing import Any
 from rig import Rig, calm, hold
 
 from hedgegridd.heart.effects import AskReport, Cancel, Place
-from hedgegridd.model import Cancelled, Fill, Held, Leg, OrderState, Rejected, Report, Role, Transfer
+from hedgegridd.model import Cancelled, Ended, Fill, Held, Leg, OrderState, Rejected, Report, Role, Transfer
 
 
 def fills(rig: Rig) -> list[Any]:
@@ -179,3 +179,17 @@ def test_a_late_word_of_an_order_that_is_over_changes_nothing() -> None:
     for event in (Rejected(order.client_id, rig.engine.now, -1, "x"), Cancelled(order.client_id, rig.engine.now, "cancelled")):
         rig.take(event)
     assert rig.engine.dump()["desks"] == before
+
+
+def test_ends_told_together_come_to_what_they_come_to_one_by_one() -> None:
+    alone, together = calm(), calm()
+    names = [order.client_id for order in alone.resting(Role.ENTRY)]
+    for rig in (alone, together):
+        rig.lose = lambda effect: isinstance(effect, Cancel)
+        rig.verb("activate", reason="enough", level="halt")
+    ends = [Cancelled(name, alone.engine.now, "cancelled") for name in names]
+    for end in ends:
+        alone.take(end)
+    together.take(Ended(ends[-1].time, tuple(ends)))
+    assert len(names) > 10 and not together.resting(Role.ENTRY)
+    assert together.engine.dump() == alone.engine.dump() and together.acts == alone.acts

@@ -16,7 +16,7 @@ from hedgegridd.heart.effects import Place, Sync
 from hedgegridd.hookspecs import Health
 from hedgegridd.live.disk import Disk
 from hedgegridd.live.vitals import Gauges
-from hedgegridd.model import Accepted, Order, Unsure
+from hedgegridd.model import Accepted, Cancelled, Ended, Order, Unsure
 
 SOUND = Health(True, (), 12.0, 3.0, 80.0, 50, 2)
 
@@ -86,6 +86,15 @@ def test_orders_without_an_answer_count_as_long_as_they_wait_and_two_slow_ones_d
         gauges.note(Accepted(name, "1", 1) if name != "b" else Unsure(name, 1, "lost"), [])
     answered = gauges.measure(1, 1).order_latency_ms
     assert answered is not None and 50 <= answered <= gauges.measure(1, 1).order_latency_ms + 1  # type: ignore[operator]
+
+
+def test_an_end_that_is_told_with_others_is_an_answer_too(shell: Shell, gauges: Gauges) -> None:
+    shell.place(gauges, "a", "b", "c")
+    time.sleep(0.05)
+    gauges.note(Ended(1, tuple(Cancelled(name, 1, "cancelled") for name in ("a", "b", "c"))), [])
+    answered = gauges.measure(1, 1).order_latency_ms
+    time.sleep(0.02)
+    assert answered is not None and answered >= 50 and gauges.measure(1, 1).order_latency_ms == answered
 
 
 def test_an_order_that_is_forgotten_waits_no_more(shell: Shell, gauges: Gauges) -> None:

@@ -26,9 +26,11 @@ from hedgegridd import codec
 from hedgegridd.heart.build import build, exchange_of
 from hedgegridd.heart.desk import LEGS
 from hedgegridd.heart.effects import Amend, AskReport, Cancel, Countdown, Finished, Place, Reply, Sync, Write
+from hedgegridd.live.inbox import taken
 from hedgegridd.live.memory import newest
 from hedgegridd.model import (
     Bar,
+    Cancelled,
     DiskFailed,
     Durable,
     Funding,
@@ -52,6 +54,7 @@ from hedgegridd.model import (
 HOUR_MS, QUIET_MS = 3_600_000, 240_000
 TICK_MS, SECOND_MS, IDLE_MS, MARKET_MS = 250, 1_000, 5_000, 15_000
 HASTE_MS = 15_000  # after so long a daemon's quarter seconds are not simulated one by one
+GATHER_MS = 20
 WARMUP = 40
 FIRST = (Place, Cancel, Amend, Countdown)
 PRICES = {"BTCUSDT": 500_000, "ETHUSDT": 200_000}
@@ -78,6 +81,7 @@ class Network:
         self.volatility = rng.choice([2.0, 6.0, 12.0, 25.0])  # bps a step
         self.calm = self.rates == Rates()
         self.replays = seed % 4 == 0  # is every stretch of a life taken in again? It costs as much time as the life itself
+        self.gathers = seed % 8 == 4  # does the loop find several ends at once, as after a cancel-all?
         self.cuts = 0
         self.hasty_since = 0
         self.alive = self.quiet = False
@@ -269,14 +273,20 @@ class Network:
         return KillFile(self.engine.now, latch["active"], latch.get("level", ""), latch.get("reason", ""))
 
     def hear(self, event: Any) -> None:
-        """Take in an event, and all that follows at once."""
+        """Take in an event, and all that follows at once; but where ends are gathered, the loop comes to one of them a moment later."""
         self.inbox.append(event)
+        if self.gathers and all(isinstance(one, Cancelled) for one in self.inbox):
+            self.clock.after(GATHER_MS, self._drain)
+        else:
+            self._drain()
+
+    def _drain(self) -> None:
         if self.busy or not self.alive:
             return
         self.busy = True
         try:
             while self.inbox:
-                self._take(self.inbox.popleft())
+                self._take(taken(self.inbox))
         except Crash:
             self._die(self.rng.random() < 0.3)
         finally:

@@ -36,8 +36,8 @@ FAULTS = {
     "refusal -4509", "refusal -5022",
 }  # fmt: skip
 EVENTS = (
-    "Started Stopping Timer Verb Durable DiskFailed Bar Mark Quote Funding Accepted Rejected Amended Cancelled Unsure Fill FundingPaid "
-    "Transfer Charged Trouble Report"
+    "Started Stopping Timer Verb Durable DiskFailed Bar Mark Quote Funding Accepted Rejected Amended Cancelled Ended Unsure Fill "
+    "FundingPaid Transfer Charged Trouble Report"
 )
 ACTS = (
     "order cancel amend fill funding transfer charged flatten flat kill kill_phase reconciled stranger unsure trouble withdrawn storage "
