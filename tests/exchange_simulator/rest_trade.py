@@ -120,8 +120,7 @@ def cancel_batch(sim: Simulator, params: Params) -> list[Json]:
 
 @route("DELETE", "/fapi/v1/allOpenOrders", asks=SIGNED)
 def cancel_all(sim: Simulator, params: Params) -> Json:
-    for one in sim.venue.open_orders(pit_of(sim.venue, params).symbol.name):
-        sim.venue.cancel(one)
+    sim.venue.sweep(pit_of(sim.venue, params))
     return DONE
 
 

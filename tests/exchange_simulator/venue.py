@@ -218,6 +218,16 @@ class Venue:
         self.withdraw(order)
         self.end(order, "CANCELED")
 
+    def sweep(self, pit: Pit) -> None:
+        """Withdraw all that rests of a symbol, then say so of each: the book is put in order once, not once for each of hundreds."""
+        orders = list(pit.resting.values())
+        for order in orders:
+            rest.remove(pit.book, rest.row_of(pit.book, order.ticket))
+            self.forget(pit, order)
+        self.tidy(pit)
+        for order in orders:
+            self.end(order, "CANCELED")
+
     # --- the market moves ---------------------------------------------------------------------------------------------
 
     def move(self, pit: Pit, move: Move, model: int | None = None) -> None:
