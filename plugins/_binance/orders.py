@@ -10,7 +10,6 @@ import asyncio
 import json
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
-from urllib.parse import quote
 
 from hedgegridd.model import Order, OrderState, Role
 
@@ -60,7 +59,7 @@ class Orders:
                 self.closed_at = now
             self.say(self._one(order) if order.role == Role.CLOSE else self.stops.put(order), order)
         for group in limits.values():
-            for some in _parts(group, BATCH if self.wire.can_batch else 1):
+            for some in _parts(group, BATCH):
                 self.spawn(self._batch(some) if len(some) > 1 else self._one(some[0]), *some)
 
     async def _one(self, order: Order) -> None:
@@ -82,7 +81,7 @@ class Orders:
     async def _batch(self, orders: list[Order]) -> None:
         """Place several of one role; each has an answer of its own."""
         call = door.PLACE_BATCH._replace(cost=Cost(5, len(orders), 1))
-        text = quote(json.dumps([self._params(order) for order in orders], separators=(",", ":")))
+        text = json.dumps([self._params(order) for order in orders], separators=(",", ":"))
         try:
             rows = await self.wire.ask(
                 call, {"batchOrders": text}, orders[0].role != Role.ENTRY, lambda: all(self._wanted(order) for order in orders)
@@ -220,7 +219,7 @@ class Orders:
                 self._cancel_each(symbol, group)
 
     def _cancel_each(self, symbol: str, orders: list[Order]) -> None:
-        for some in _parts(orders, CANCEL_BATCH if self.wire.can_batch else 1):
+        for some in _parts(orders, CANCEL_BATCH):
             self.say(self._cancel_batch(symbol, some) if len(some) > 1 else self._cancel_one(some[0]), *some)
 
     def _all_of_them(self, symbol: str, orders: list[Order]) -> bool:
@@ -241,7 +240,7 @@ class Orders:
             self._cancel_each(symbol, left)
 
     async def _cancel_batch(self, symbol: str, orders: list[Order]) -> None:
-        names = quote(json.dumps([order.client_id for order in orders], separators=(",", ":")))
+        names = json.dumps([order.client_id for order in orders], separators=(",", ":"))
         try:
             rows = await self._insist(door.CANCEL_BATCH, {"symbol": symbol, "origclientorderidlist": names})
         except Fault as fault:

@@ -11,8 +11,8 @@ import pytest
 
 from hedgegridd.errors import ExchangeError, HedgegriddError
 from plugins._binance import errors
-from plugins._binance.errors import CODES, Act, Fault, Meaning, banned_until, fault_in, judge
-from plugins._binance.wire import BinanceAPIException, BinanceRequestException, translate
+from plugins._binance.errors import CODES, Act, Meaning, banned_until, fault_in, judge
+from plugins._binance.wire import translate
 
 FINE, EXISTS, GONE, REFUSED = Act.FINE, Act.EXISTS, Act.GONE, Act.REFUSED
 FAILED, CLOCK, UNKNOWN = Act.FAILED, Act.CLOCK, Act.UNKNOWN
@@ -115,7 +115,7 @@ def test_an_answer_that_carries_an_error() -> None:
 @pytest.mark.parametrize("error", [
     TimeoutError(), ConnectionResetError(), BrokenPipeError(), aiohttp.ServerDisconnectedError(), aiohttp.ClientOSError(),
     aiohttp.ClientPayloadError(), aiohttp.ServerTimeoutError(), aiohttp.ClientConnectionError(), OSError(),
-    BinanceRequestException("Invalid Response: <html>"), ValueError("x"), json.JSONDecodeError("x", "", 0),
+    ValueError("x"), json.JSONDecodeError("x", "", 0),
     aiohttp.ContentTypeError(SimpleNamespace(real_url="https://x/?signature=SECRET"), ()),
 ])  # fmt: skip
 def test_whatever_is_raised_on_the_way_leaves_it_open(error: Exception) -> None:
@@ -130,13 +130,3 @@ def test_what_never_left_has_failed() -> None:
     for error in (aiohttp.ClientConnectorError(key, OSError("refused")), aiohttp.ConnectionTimeoutError(),
                   aiohttp.ClientConnectorDNSError(key, socket.gaierror("name"))):  # fmt: skip
         assert translate(error).act is FAILED
-
-
-def test_the_librarys_own_exceptions() -> None:
-    def raised(status: int, text: str) -> Fault:
-        return translate(BinanceAPIException(SimpleNamespace(text=text), status, text))
-
-    assert raised(400, '{"code": -2019, "msg": "Margin is insufficient."}').code == -2019
-    assert raised(502, "<html>").act is UNKNOWN
-    assert raised(418, '{"code": -1003, "msg": "banned"}').meaning.trouble == "ban"
-    assert translate(Fault(400, -2013, "x")).act is GONE

@@ -22,6 +22,7 @@ from plugins._binance import wire as door
 from plugins._binance.errors import Act, Fault
 from plugins._binance.wire import Reply, Wire
 
+BATCHED = '[{"symbol":"BTCUSDT","price":"1.5"},{"symbol":"1000ÄUSDT","price":"2 & 3"}]'
 ED, RSA_KEY = ECC.generate(curve="ed25519"), RSA.generate(2048)
 
 
@@ -62,11 +63,12 @@ def test_keys_that_are_pairs(kind: str) -> None:
         try:
             for call in (door.PLACE, door.FIND, door.CANCEL, door.AMEND):
                 await wire.ask(call, {"symbol": "BTCUSDT", "price": "1.5", "newClientOrderId": "hg-BTCUSDT-LE-1-1"})
+            await wire.ask(door.PLACE_BATCH, {"batchOrders": BATCHED})
         finally:
             await wire.close()
             await runner.cleanup()
-        assert [(method, good) for method, good, _ in asked] == [("POST", True), ("GET", True), ("DELETE", True), ("PUT", True)]
-        assert not wire.can_batch, "such keys place one by one"
+        assert [method for method, *_ in asked] == ["POST", "GET", "DELETE", "PUT", "POST"] and all(good for _, good, _ in asked)
+        assert asked[-1][2]["batchOrders"] == BATCHED
 
     run(test)
 
