@@ -17,6 +17,8 @@ from journeys.daemon_process import GRID, PATIENCE_SECONDS, SYMBOL, DaemonProces
 ACCOUNT = "test"
 PRICE = 50_000.0
 OURS = "hg-"
+#: A pause that a busy machine may bring about, and that is no matter of the test, is soon over.
+BUSY = ("stale_data", "loop_lag", "journal_time", "backlog", "order_latency", "api_latency")
 EXITS = {"exit": {"tp_steps": 9, "sl_steps": 12}}  # so far apart that both legs may be held
 
 
@@ -29,6 +31,7 @@ def live_settings(sim: Threaded, symbols: Sequence[str] = (SYMBOL,), **tables: A
         "allow_live_trading": True,
         "exchange": {"name": "binance", "binance": binance},
         "limits": {"equity_usdt": 10_000.0, "max_exposure_pct": 160.0},
+        "breaker": {name: {"cooldown_seconds": 1.0} for name in BUSY},
         "instrument": [
             {"symbol": symbol, "leverage": 10.0, "params": {**GRID, "grid": {**GRID["grid"], "base_qty": qty[symbol]}, **EXITS}}
             for symbol in symbols

@@ -55,7 +55,7 @@ def test_a_disk_that_is_too_full_pauses(tmp_path: Path) -> None:
 
 
 def test_a_loop_that_stood_still_pauses(tmp_path: Path) -> None:
-    with live(tmp_path / "d") as daemon:
+    with live(tmp_path / "d", with_breakers(loop_lag={"cooldown_seconds": 300.0})) as daemon:
         daemon.grid()
         assert daemon.process is not None
         daemon.process.send_signal(signal.SIGSTOP)

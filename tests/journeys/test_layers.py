@@ -40,11 +40,8 @@ def test_every_row_has_its_test_that_names_it(row: list[str]) -> None:
 @pytest.fixture
 def daemon(tmp_path: Path) -> Iterator[LiveProcess]:
     """Live, with an exchange countdown short enough to be waited for."""
-    tables = {
-        "exchange_countdown": {"countdown_seconds": COUNTDOWN_S, "beat_seconds": 1},
-        "breaker": {"stale_data": {"cooldown_seconds": 1}},
-    }
-    with live(tmp_path / "d", lambda sim: live_settings(sim, **tables)) as made:
+    countdown = {"countdown_seconds": COUNTDOWN_S, "beat_seconds": 1}
+    with live(tmp_path / "d", lambda sim: live_settings(sim, exchange_countdown=countdown)) as made:
         made.both_held()
         made.until(lambda _: made.sim.show("account")["countdowns"])
         yield made

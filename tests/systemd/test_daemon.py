@@ -52,7 +52,7 @@ FIRST = INSTALL.splitlines()[0]
 REST = INSTALL.replace(FIRST + "\n", "")
 assert FIRST.startswith("python3 -m venv /opt/hedgegridd && /opt/hedgegridd/bin/pip install")
 QUICK = """
-settled() { for n in $(seq 200); do "$@" && return; sleep 0.05; done; echo "never: $*"; }
+settled() { for n in $(seq 1000); do "$@" && return; sleep 0.05; done; echo "never: $*"; }
 drop_in() {
     mkdir -p /etc/systemd/system/hedgegridd.service.d
     printf '[Service]\\n%b' "$1" > /etc/systemd/system/hedgegridd.service.d/test.conf
