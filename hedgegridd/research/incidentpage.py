@@ -1,7 +1,7 @@
 """The page of an incident as HTML: a document in, one self-contained text out.
 
-One law: nothing on the page can reach out or act. It has no script at all; its policy names the one style sheet by its hash, and
-every text passes `text`. Prices are drawn as SVG. It computes nothing but places on the drawing.
+One law: nothing on the page can act. It has no script at all, and every text passes `text`. Prices are drawn as SVG. It computes
+nothing but places on the drawing.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from hedgegridd.research.page import HERE, fingerprint
+from hedgegridd.research.frame import dotted, framed
 from hedgegridd.research.wording import DASH, amount, known, money, named, number, seconds_of, text
 
 Document = dict[str, Any]
@@ -29,41 +29,17 @@ tr.own td { font-weight: 600; }
 
 def page(found: Document) -> str:
     """The whole file."""
-    style = (HERE / "report.css").read_text("utf-8") + STYLE
-    policy = f"default-src 'none'; style-src '{fingerprint(style)}'; base-uri 'none'; form-action 'none'"
-    made = [(name, title, body) for name, title, body in _sections(found) if body]
-    links = "".join(f'<a href="#{name}">{title}</a>' for name, title, _ in made)
-    body = "\n".join(f'<section id="{name}"><h2>{title}</h2>\n{body}</section>' for name, title, body in made)
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{policy}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<meta name="referrer" content="no-referrer">
-<title>Incident {text(found["id"])} {DASH} hedgegridd</title>
-<style>{style}</style>
-</head>
-<body>
-<main>
-{_header(found, links)}
-{body}
-</main>
-</body>
-</html>
-"""
+    return framed(f"Incident {found['id']}", _sections(found), lambda links: _header(found, links), style=STYLE)
 
 
 def _header(found: Document, links: str) -> str:
     trigger, end = found["trigger"], found["end"]
     facts = [f"mode {found['mode'] or 'not known'}", f"level {trigger['level']}", f"source {trigger['source']}", found["time"]]
     facts += [f"flat after {end['seconds_to_flat']} s" if end["flat_at"] else "not flat", "over" if end["over"] else "not over"]
-    said = '<span class="dot">·</span>'.join(f"<span>{text(fact)}</span>" for fact in facts)
     return f"""<header>
 <p class="brand">hedgegridd {text(found["version"] or "")}</p>
 <h1>Incident {text(found["id"])}</h1>
-<p class="facts">{said}</p>
+<p class="facts">{dotted(facts)}</p>
 <p class="banner">{text(trigger["reason"])}</p>
 <nav>{links}</nav>
 </header>"""

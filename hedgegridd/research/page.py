@@ -1,23 +1,19 @@
 """The page of a backtest's report as HTML: `report.data` in, one self-contained text out.
 
-Its one law: nothing on the page can reach out, and nothing from a file can act. Style and script stand in the page, a content
-security policy names them by their hashes and forbids all else, and every text passes `text` or is JSON without a `<`. Tables are
-plain HTML that needs no script; charts are drawn by `report.js` from the JSON. It reads no artefact and computes no result.
+Its one law: nothing from a file can act (that nothing can reach out is the `frame`'s): every text passes `text` or is JSON without
+a `<`. Tables are plain HTML that needs no script; charts are drawn by `report.js` from the JSON. It reads no artefact and computes
+no result.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import Any
 
+from hedgegridd.research.frame import HERE, dotted, framed
 from hedgegridd.research.pagetables import metrics, models, positions, trips
 from hedgegridd.research.wording import DASH, duration, known, moment, money, number, seconds_of, text, tone
-
-HERE = Path(__file__).resolve().parent
 
 Data = dict[str, Any]
 
@@ -27,48 +23,18 @@ NO_SCRIPT = "The charts are drawn by a script in this file, which your browser d
 
 def page(data: Data) -> str:
     """The whole file."""
-    style, script = (HERE / "report.css").read_text("utf-8"), (HERE / "report.js").read_text("utf-8")
-    policy = (
-        f"default-src 'none'; style-src '{fingerprint(style)}'; script-src '{fingerprint(script)}'; base-uri 'none'; form-action 'none'"
-    )
     sections = [(name, title, make(data)) for name, title, make in SECTIONS]
-    there = [(name, title, body) for name, title, body in sections if body]
-    links = "".join(f'<a href="#{name}">{title}</a>' for name, title, _ in there)
-    body = "\n".join(f'<section id="{name}"><h2>{title}</h2>\n{body}</section>' for name, title, body in there)
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{policy}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<meta name="referrer" content="no-referrer">
-<title>{text(_title(data))} {DASH} hedgegridd</title>
-<style>{style}</style>
-</head>
-<body>
-<main>
-{_header(data, links)}
-{body}
-{_footer(data)}
-</main>
-<div id="zoom" role="status" hidden><span></span><button type="button">Whole run</button></div>
+    tail = f"""<div id="zoom" role="status" hidden><span></span><button type="button">Whole run</button></div>
 <script type="application/json" id="chart-data">{embedded(data["charts"])}</script>
-<script>{script}</script>
-</body>
-</html>
 """
+    script = (HERE / "report.js").read_text("utf-8")
+    return framed(_title(data), sections, lambda links: _header(data, links), foot=_footer(data), tail=tail, script=script)
 
 
 def embedded(value: Any) -> str:
     """JSON that may stand in a script element: no text in it can end the element or begin a comment."""
     plain = json.dumps(value, separators=(",", ":"), allow_nan=False)
     return plain.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-
-
-def fingerprint(source: str) -> str:
-    """As a content security policy names it."""
-    return "sha256-" + base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()
 
 
 # --- header ---------------------------------------------------------------------------------------------------------------
@@ -83,12 +49,10 @@ def _header(data: Data, links: str) -> str:
     summary = data["summary"]
     start, end = summary.get("start"), summary.get("end")
     when = f"{moment(start)} {DASH} {moment(end)} UTC" if start and end else ""
-    facts = [when, *_facts(summary)]
-    said = '<span class="dot">·</span>'.join(f"<span>{text(fact)}</span>" for fact in facts if fact)
     return f"""<header>
 <p class="brand">hedgegridd {text(summary.get("version") or "")}</p>
 <h1>{text(_title(data))}</h1>
-<p class="facts">{said}</p>
+<p class="facts">{dotted([when, *_facts(summary)])}</p>
 <p class="lede">{_lede(data)}</p>
 {_switch(summary["kill_switch"])}
 <div class="tiles">{"".join(_tile(data["verdict"], *row) for row in TILES)}</div>
@@ -206,8 +170,7 @@ def _footer(data: Data) -> str:
     said = [f"{name} {version}" for name, version in made["versions"].items()]
     prints = [("config.toml", made["config_sha256"]), ("fills.csv", summary.get("fills_sha256"))]
     said += [f"{name} sha256 {str(value)[:16]}…" for name, value in prints if value]
-    shown = '<span class="dot">·</span>'.join(f"<span>{text(one)}</span>" for one in said)
-    return f"<footer>{shown}</footer>"
+    return f"<footer>{dotted(said)}</footer>"
 
 
 SECTIONS: tuple[tuple[str, str, Callable[[Data], str]], ...] = (
