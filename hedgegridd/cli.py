@@ -24,6 +24,19 @@ if TYPE_CHECKING:
 CONFIG = click.option("--config", "config_path", type=click.Path(path_type=Path), default="/etc/hedgegridd/hedgegridd.toml",
                       show_default=True, help="The configuration file; conf.d/*.toml beside it are read after it.")  # fmt: skip
 
+STATE = click.option("--state-dir", default="", help="The daemon's state directory.  [default: as the configuration says]")
+
+
+def _state_dir(config_path: Path, named: str) -> Path:
+    """The state directory of the daemon that runs by this configuration; one that is named needs no configuration."""
+    from hedgegridd import paths
+    from hedgegridd.config import load
+
+    if named:
+        return Path(named)
+    daemon = load(config_path).daemon
+    return Path(paths.state_dir("", daemon.state_dir, daemon.instance, os.environ))
+
 
 def _fail(text: str, code: int) -> None:
     click.secho(text, fg="red", err=True)
@@ -219,23 +232,20 @@ def report() -> None:
 
 @report.command()
 @click.argument("number", metavar="[ID]", type=int, required=False)
-@click.option("--state-dir", type=click.Path(path_type=Path, exists=True), required=True, help="The daemon's state directory.")
+@CONFIG
+@STATE
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the page and its JSON.  [default: artifacts/incidents]")
 @click.option("--json", "as_json", is_flag=True, help="The document (without ID: the list); writes files only with --out.")
 @taught
-def incident(number: int | None, state_dir: Path, out: Path | None, as_json: bool) -> None:
+def incident(number: int | None, config_path: Path, state_dir: str, out: Path | None, as_json: bool) -> None:
     """What stopped the account, on which inputs, and what proves the end; without ID all there were."""
+    from hedgegridd.control.incident import shown
     from hedgegridd.research import incidents
-    from hedgegridd.research.incident import row
 
-    folder = state_dir / "journal"
-    if number is None:
-        spans = incidents.listed(folder)
-        click.echo(json.dumps({"schema": 1, "incidents": [row(span) for span in spans]}) if as_json else "\n".join(incidents.table(spans)))
-        return
-    found = incidents.made(folder, number)
-    written = incidents.write(found, out or incidents.OUT) if out or not as_json else []
-    click.echo(json.dumps(found) if as_json else "\n".join([*incidents.summary(found), *(f"written      {path}" for path in written)]))
+    folder = _state_dir(config_path, state_dir) / "journal"
+    found = incidents.rows(folder) if number is None else incidents.made(folder, number)
+    written = incidents.write(found, out or incidents.OUT) if number is not None and (out or not as_json) else []
+    click.echo(json.dumps(found) if as_json else "\n".join([*shown(found), *(f"written      {path}" for path in written)]))
 
 
 @main.group(invoke_without_command=True)

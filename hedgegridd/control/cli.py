@@ -194,7 +194,7 @@ def _value(kind: str, text: str) -> Any:
     if kind == "flag":
         return True
     try:
-        return {"factor": float, "count": int}.get(kind, str)(text)
+        return {"factor": float, "count": int, "id": int}.get(kind, str)(text)
     except ValueError:
         return text
 
@@ -343,6 +343,18 @@ def _drill(call: Call) -> int:
     return DONE if report.get("ok") else FAILED
 
 
+def _incident(call: Call) -> int:
+    """The journal tells it without a daemon too: then by which command is said."""
+    try:
+        return _plain(call)
+    except Unreachable as err:
+        if err.forbidden:
+            raise
+        number = f" {call.params['id']}" if "id" in call.params else ""
+        command = f"hedgegridd report incident{number} --state-dir {call.state_dir}"
+        return _complain([f"daemon not reachable: {err}", "the journal tells it without a daemon:", f"    {command}"], UNREACHABLE)
+
+
 def _watch(call: Call) -> int:
     from hedgegridd.control import watch
 
@@ -355,6 +367,7 @@ _OWN_WAY: dict[str, Callable[[Call], int]] = {
     "flatten": _flatten,
     "breakers.arm": _arm,
     "drill": _drill,
+    "incident": _incident,
     "watch": _watch,
 }
 

@@ -152,6 +152,14 @@ VERBS: dict[str, Verb] = {
             Param("list", "flag", "past drills"),
             patience=900.0,
         ),
+        Verb(
+            "incident",
+            READ,
+            "what stopped the account, on which inputs, and what proves the end; without ID all there were",
+            Param("id", "id", "its number", place=True),
+            patience=45.0,
+            newest=True,
+        ),
         Verb("ping", READ, "is anybody there", patience=2.0),
         Verb("watch", LOCAL, "a live terminal screen", patience=2.0),
     )
@@ -163,6 +171,7 @@ KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "time": ("a UTC time such as 2026-01-31T12:00:00Z", ()),
     "factor": ("a number from 0 to 1", ()),
     "count": ("a whole number from 1 to 1000", ()),
+    "id": ("a whole number from 1 on", ()),
     "flag": ("true or false", ()),
     "leg": ("long or short", LEGS),
     "legs": ("long, short or both", BOTH),
@@ -179,7 +188,7 @@ def fits(kind: str, value: object) -> bool:
         return value in words if isinstance(value, str) else False
     if kind == "flag":
         return isinstance(value, bool)
-    if kind in ("factor", "count"):
+    if kind in ("factor", "count", "id"):
         return _number_fits(kind, value)
     if not isinstance(value, str) or not value.strip() or len(value) > MAX_TEXT or not _encodable(value):
         return False
@@ -187,9 +196,9 @@ def fits(kind: str, value: object) -> bool:
 
 
 def _number_fits(kind: str, value: object) -> bool:
-    if isinstance(value, bool) or not isinstance(value, int if kind == "count" else (int, float)):
+    if isinstance(value, bool) or not isinstance(value, (int, float) if kind == "factor" else int):
         return False
-    return 1 <= value <= 1000 if kind == "count" else 0.0 <= value <= 1.0
+    return 0.0 <= value <= 1.0 if kind == "factor" else 1 <= value <= (1000 if kind == "count" else 10**15)
 
 
 def _is_time(text: str) -> bool:

@@ -371,6 +371,15 @@ def offline(doc: dict[str, Any], ink: Ink = PLAIN) -> list[str]:
     return [*lines, f"             {clean(kill['note'])}"] if kill.get("note") else lines
 
 
+def _incident(result: dict[str, Any], ink: Ink) -> list[str]:
+    from hedgegridd.control import incident  # a screen of its own, that no other call needs
+
+    try:
+        return incident.shown(result, ink)
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError):  # a daemon of another version: then by its shape
+        return shape(result, ink)
+
+
 _SCREENS: dict[str, Callable[[dict[str, Any], Ink], list[str]]] = {
     "status": status,
     "breakers": _breakers,
@@ -378,6 +387,7 @@ _SCREENS: dict[str, Callable[[dict[str, Any], Ink], list[str]]] = {
     "ping": _ping,
     "metrics": _raw,
     "drill": _raw,
+    "incident": _incident,
     "journal.verify": verified,
 }
 

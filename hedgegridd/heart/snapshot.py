@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from hedgegridd.heart.desk import LEGS
 from hedgegridd.kernel import ledger, measures
-from hedgegridd.views import Snapshot, Vitals
+from hedgegridd.views import InstrumentView, LegView, Snapshot, Vitals, WindowView
 
 if TYPE_CHECKING:
     from hedgegridd.heart.engine import Engine
@@ -67,3 +67,14 @@ def plain(value: Any) -> Any:
     if isinstance(value, tuple | list):
         return [plain(item) for item in value]
     return value.value if isinstance(value, Enum) else value
+
+
+def snapshot_of(data: dict[str, Any]) -> Snapshot:
+    """A snapshot from its journaled form, the inverse of `plain`. KeyError or TypeError where it is none of this version's."""
+    views, last = [_view(item) for item in data["instruments"]], data.get("vitals")
+    return Snapshot(**{**data, "instruments": tuple(views), "vitals": Vitals(**last) if last else None})
+
+
+def _view(item: dict[str, Any]) -> InstrumentView:
+    legs, window = {leg: LegView(**item[leg]) for leg in ("long", "short")}, item.get("window")
+    return InstrumentView(**{**item, **legs, "window": WindowView(**window) if window else None})

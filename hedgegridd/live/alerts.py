@@ -2,7 +2,8 @@
 
 `put` writes one small file per alert and channel and returns; each channel has a thread of its own that sends, and removes the
 file when `send` returned. What is left after a crash is sent at the next start, so an alert may come twice but not never: only
-one older than `max_age_seconds`, or beyond `max_queued`, is given up, counted and named in the log. Trading never waits here.
+one older than `max_age_seconds`, or beyond `max_queued`, is given up, counted and named in the log. Trading never waits here; what
+became of each is kept for a while (`deliveries`).
 It decides neither what is worth an alert (`heart/notices`) nor how it looks in a channel (the plugin).
 """
 
@@ -23,7 +24,8 @@ from typing import Any, NamedTuple, Protocol
 
 from hedgegridd.errors import PluginError
 from hedgegridd.heart import notices
-from hedgegridd.live import log
+from hedgegridd.live import deliveries, log
+from hedgegridd.live.deliveries import Deliveries
 from hedgegridd.model import Severity
 from hedgegridd.views import Alert
 
@@ -84,6 +86,7 @@ class _Lane:
         self._wake = threading.Condition()
         self._sending = threading.Lock()  # one send at a time, the test's included
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._deliveries = Deliveries(folder.parent, channel.name)
         self._queue: list[_Waiting] = self._recover()
         self._thread = threading.Thread(target=self._run, name=f"alert-{channel.name}", daemon=True)
         self._thread.start()
@@ -114,6 +117,7 @@ class _Lane:
             insort(self._queue, _Waiting(_RANK[alert.severity], file, spooled, alert))
             given_up = self._queue.pop() if len(self._queue) > self.pace.max_queued else None
             self._wake.notify()
+        self._deliveries.note(spooled, deliveries.QUEUED, file, alert)
         if given_up:
             self._give_up(given_up, f"more than {self.pace.max_queued} are waiting")
 
@@ -165,6 +169,7 @@ class _Lane:
             log.event("INFO", f"alert channel {self.channel.name} delivers again", channel=self.channel.name)
         self.failures, self.error, self._retry_at = 0, "", 0.0
         self._take(item)
+        self._deliveries.note(self.wall(), deliveries.DELIVERED, item.file, item.alert)
 
     def _fails(self, item: _Waiting, error: BaseException) -> None:
         self.error = log.hide(f"{type(error).__name__}: {error}")
@@ -177,11 +182,13 @@ class _Lane:
         if self.failures % _REMIND_EVERY == 1:
             text = f"alert channel {self.channel.name} failed {self.failures} times, {len(self._queue)} waiting: {self.error}"
             log.event("WARNING", text, channel=self.channel.name)
+            self._deliveries.note(self.wall(), deliveries.FAILED, item.file, item.alert, self.error)
 
     def _give_up(self, item: _Waiting, why: str) -> None:
         self.undelivered += 1
         self._remove(item)
         log.event("ERROR", f"alert {item.alert.title!r} was not delivered by {self.channel.name}: {why}", channel=self.channel.name)
+        self._deliveries.note(self.wall(), deliveries.GIVEN_UP, item.file, item.alert, why)
 
     # --- asked ------------------------------------------------------------------------------------------------------
 

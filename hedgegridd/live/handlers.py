@@ -16,13 +16,14 @@ from hedgegridd.errors import Refused
 from hedgegridd.heart.breakers import Guard, judge
 from hedgegridd.heart.checklist import SOUND
 from hedgegridd.heart.desk import LEGS, Desk, rows
+from hedgegridd.heart.snapshot import snapshot_of
 from hedgegridd.heart.verbs import VERBS
 from hedgegridd.live import heads, status
 from hedgegridd.live.preview import preview
+from hedgegridd.live.retold import retold
 from hedgegridd.model import Leg, Order, Role, Side
 from hedgegridd.plugins import shipped
 from hedgegridd.times import iso, ms
-from hedgegridd.views import InstrumentView, LegView, Snapshot, Vitals, WindowView
 
 if TYPE_CHECKING:
     from hedgegridd.live.daemon import Daemon
@@ -47,7 +48,7 @@ class Handlers:
     ) -> None:
         self.daemon, self.config_rows, self.reload = daemon, config_rows, reload
         self.drills: Drills | None = None  # where there is a whole daemon to fork
-        self._reading, self._trying = asyncio.Lock(), asyncio.Lock()
+        self._reading, self._trying, self._telling = asyncio.Lock(), asyncio.Lock(), asyncio.Lock()
 
     async def handle(self, verb: str, params: Params, actor: str) -> dict[str, Any]:
         """One request of a peer whose right was checked. Raises Refused."""
@@ -134,7 +135,7 @@ class Handlers:
         guard = _guard(self.daemon, params)
         if guard.inputs is None:
             raise Refused(f"breaker {guard.name} has not tripped since it was armed; now: {guard.value} {guard.unit} of {guard.threshold}")
-        again = judge(guard.breaker, _snapshot(guard.inputs)) if guard.breaker is not None else None
+        again = judge(guard.breaker, snapshot_of(guard.inputs)) if guard.breaker is not None else None
         verdict = (
             None if again is None else {"tripped": again.trip is not None, "reason": again.trip.reason if again.trip else again.unknown}
         )
@@ -175,6 +176,13 @@ class Handlers:
         async with self._trying:  # a shipped file has no path here
             found = await preview(shipped("plugins") / Path(guard.file), guard.name, self.daemon.disk.journal.folder.parent)
         return {"schema": SCHEMA, "now": says, "lately": found}
+
+    async def incident(self, params: Params, _: str) -> dict[str, Any]:
+        """What stopped the account, from the journal: one at a time, in a process of its own."""
+        if self._telling.locked():
+            raise Refused("another incident report is being made; ask again in some seconds")
+        async with self._telling:
+            return await retold(params.get("id"), self.daemon.disk.journal.folder.parent)
 
     async def alert_test(self, _: Params, __: str) -> dict[str, Any]:
         outcome = await asyncio.get_running_loop().run_in_executor(None, self.daemon.alerts.test)
@@ -247,17 +255,6 @@ def _guard(daemon: Daemon, params: Params) -> Guard:
     return guard
 
 
-def _snapshot(inputs: dict[str, Any]) -> Snapshot:
-    """A snapshot from its journaled form."""
-    views, vitals = [_view(item) for item in inputs["instruments"]], inputs.get("vitals")
-    return Snapshot(**{**inputs, "instruments": tuple(views), "vitals": Vitals(**vitals) if vitals else None})
-
-
-def _view(item: dict[str, Any]) -> InstrumentView:
-    legs, window = {leg: LegView(**item[leg]) for leg in ("long", "short")}, item.get("window")
-    return InstrumentView(**{**item, **legs, "window": WindowView(**window) if window else None})
-
-
 READS: dict[str, Callable[[Handlers, Params], dict[str, Any]]] = {
     "status": Handlers.status,
     "ping": Handlers.ping,
@@ -278,6 +275,7 @@ SHELL: dict[str, Callable[[Handlers, Params, str], Awaitable[dict[str, Any]]]] =
     "journal.tail": Handlers.tail,
     "journal.verify": Handlers.verify,
     "breakers.preview": Handlers.preview,
+    "incident": Handlers.incident,
     "alert.test": Handlers.alert_test,
     "reload": Handlers.reload_config,
     "drill": Handlers.drill,

@@ -1,39 +1,19 @@
-"""What a breaker would have done lately, asked of `hedgegridd plugins try` in a process of its own.
+"""What a breaker would have done lately, asked of `hedgegridd plugins try` in a process of its own (`aside`).
 
-One law: the loop that trades waits for none of it. The child reads the journal from the disk, knows no secret, gives way to the
-daemon, and is killed with all that it began when its time is over. It arms nothing and decides nothing.
+One law: it arms nothing and decides nothing.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
-import os
-import signal
-import sys
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from hedgegridd.errors import Refused
+from hedgegridd.live.aside import aside, last_words
 
 WITHIN_SECONDS = 5.0  #: what a person waits for gladly
 GRACE_SECONDS = 3.0  #: to start and to end
-ROOT = str(Path(__file__).resolve().parents[2])
-#: Gives way before it imports anything, as a trial in haste does; finds this very package without an environment, and shadows
-#: nothing else by that.
-BOOT = """
-import os, sys
-try:
-    os.setpriority(os.PRIO_PROCESS, 0, 5)
-except OSError:
-    pass
-sys.path.insert(0, sys.argv.pop(1))
-import hedgegridd
-sys.path.append(sys.path.pop(0))
-from hedgegridd.cli import main
-main(prog_name="hedgegridd")
-"""
 KEPT = ("verdict", "from", "to", "whole", "asks", "unknowns", "errors", "ask_ms_p50", "ask_ms_p99", "trips", "near_misses", "peak",
         "effect", "notes")  # fmt: skip
 
@@ -52,23 +32,7 @@ async def preview(file: Path, name: str, state: Path, within: float = WITHIN_SEC
         f"{within:g}",
         "--json",
     ]
-    try:
-        child = await asyncio.create_subprocess_exec(
-            sys.executable, "-I", "-X", "utf8", "-c", BOOT, ROOT, *words, stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env={}, cwd="/", process_group=0,
-        )  # fmt: skip
-    except OSError as error:  # no process to be had now
-        raise Refused(f"no preview: {error}") from None
-    try:
-        said, complaint = await asyncio.wait_for(child.communicate(), within + GRACE_SECONDS)
-    except TimeoutError:
-        raise Refused(f"no preview within {within + GRACE_SECONDS:g} s") from None
-    finally:
-        if child.returncode is None:
-            with suppress(ProcessLookupError):  # it ended just now
-                os.killpg(child.pid, signal.SIGKILL)
-            await child.wait()
-    return brief(said, complaint)
+    return brief(*await aside(words, within + GRACE_SECONDS, "preview"))
 
 
 def brief(said: bytes, complaint: bytes) -> dict[str, Any]:
@@ -76,8 +40,7 @@ def brief(said: bytes, complaint: bytes) -> dict[str, Any]:
     try:
         document = json.loads(said)
     except ValueError:
-        why = complaint.decode(errors="replace").strip().splitlines()
-        raise Refused(f"no preview: {why[-1][:300] if why else 'the trial said nothing'}") from None
+        raise Refused(f"no preview: {last_words(complaint, 'the trial said nothing')}") from None
     run = next(iter(document["runs"]), None)
     if run is None:
         return {"ok": False, "verdict": f"does not load: {document['failed']}"}

@@ -11,11 +11,12 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from hedgegridd.journal.segments import CHECKPOINT, INPUT, KILL, Record
-from hedgegridd.model import Bar, Durable, Leg, Level, Mark, Role, Side
+from hedgegridd.model import Bar, DiskFailed, Durable, Leg, Level, Mark, Role, Side
 from hedgegridd.times import iso
 
 SCHEMA = 1
 BEFORE_MS = 600_000  #: how much of what came before the trigger is told
+MOST_ALERTS = 200  #: told one by one, the oldest first
 MOST_PRICES = 400  #: of one symbol; a thinned series keeps its first and last
 HASH_SHOWN = 12  #: digits of a record's hash in the timeline
 MARKS = (KILL, "flatten", "flat")  #: kinds of act that begin or end an incident
@@ -90,37 +91,51 @@ class Sizes(NamedTuple):
     lot: float
 
 
-def document(span: Span, records: Sequence[Record], integrity: Document) -> Document:
-    """The whole incident of these records (acts, inputs decoded, checkpoints; in the order of their numbers).
-
-    `integrity` = what the reader found of the range's hashes, as it stands.
+class Beside(NamedTuple):
+    """What stands beside the records: `integrity` = what the reader found of their hashes, `breakers` and `next` as the replay tells
+    them (`standing`), `mark` = of the sync that covers the first act (None: `why` not), `alerts` = their deliveries (None: not kept).
     """
-    state = _state(records)
+
+    integrity: Document
+    breakers: list[Document]
+    next: Document
+    mark: int | None = None
+    why: str = ""
+    alerts: list[Document] | None = None
+
+
+def document(span: Span, records: Sequence[Record], beside: Beside) -> Document:
+    """The whole incident of these records (acts, inputs decoded, checkpoints; in the order of their numbers)."""
+    state = state_of(records)
     sizes = _sizes(state)
     acts = [record for record in records if record.kind not in (INPUT, CHECKPOINT)]
     inputs = [record for record in records if record.kind == INPUT]
-    within = [act for act in acts if act.seq >= _cause(span, acts).seq]
+    within = [act for act in acts if act.seq >= cause_of(span, acts).seq]
     marks = _prices(inputs, sizes)
     return {
         "schema": SCHEMA,
         **row(span),
         "version": state.get("version"),
         "mode": _mode(state, acts),
-        "trigger": _trigger(span, acts),
+        "trigger": _trigger(span, acts, beside.breakers),
+        "breakers": beside.breakers,
+        "next_breaker": beside.next,
         "timeline": [_line(act) for act in acts],
         "orders": [_order(act, sizes, inputs) for act in within if act.kind == "order"],
         "fills": [_fill(act, sizes, inputs, acts) for act in within if act.kind == "fill"],
         "prices": {symbol: _thinned(found) for symbol, found in marks.items()},
         "certificates": [_certificate(act) for act in within if act.kind == "flat"],
         "other_trips": _other_trips(span, acts),
+        "alerts": None if beside.alerts is None else [_alert(one) for one in beside.alerts[:MOST_ALERTS]],
+        "alerts_left_out": max(0, len(beside.alerts or ()) - MOST_ALERTS),
         "end": _end(span, within),
-        "durable": _durable(span, inputs),
-        "integrity": integrity,
+        "durable": _durable(span, inputs, beside),
+        "integrity": beside.integrity,
         "findings": dict.fromkeys(FINDINGS, ""),
     }
 
 
-def _state(records: Sequence[Record]) -> Document:
+def state_of(records: Sequence[Record]) -> Document:
     """The newest checkpoint's state before anything else; {} where none is kept."""
     return next((dict(one.data["state"]) for one in records if one.kind == CHECKPOINT and one.data.get("state")), {})
 
@@ -138,7 +153,7 @@ def _mode(state: Document, acts: Sequence[Record]) -> str | None:
 # --- the trigger ----------------------------------------------------------------------------------------------------------
 
 
-def _cause(span: Span, acts: Sequence[Record]) -> Record:
+def cause_of(span: Span, acts: Sequence[Record]) -> Record:
     """The trip or verb that the activation followed from, else the activation itself. Acts of one decision share their moment."""
     before: list[Record] = [act for act in acts if act.seq < span.first.seq and act.time == span.first.time]
     for act in before[::-1]:
@@ -158,13 +173,15 @@ def _source(span: Span) -> str:
     return str(_named(span.first)["source"])
 
 
-def _trigger(span: Span, acts: Sequence[Record]) -> Document:
-    """What began it, with the figures it went by."""
-    cause = _cause(span, acts)
+def _trigger(span: Span, acts: Sequence[Record], breakers: Sequence[Document]) -> Document:
+    """What began it, with the figures it went by; the unit is the breaker's own, an act has none."""
+    cause = cause_of(span, acts)
     said = {**_named(span.first), "seq": cause.seq, "time": iso(cause.time), "kind": cause.kind}
     if cause.kind == "trip":
         data = cause.data
-        return {**said, "breaker": data["name"], "value": data["value"], "threshold": data["threshold"], "inputs": data["inputs"]}
+        unit = next((one["unit"] for one in breakers if one["name"] == data["name"]), None) or None
+        figures = {"value": data["value"], "threshold": data["threshold"], "unit": unit}
+        return {**said, "breaker": data["name"], **figures, "inputs": data["inputs"]}
     if cause.kind == "verb":
         return {**said, "actor": cause.data["actor"] or None, "inputs": cause.data["params"]}
     return {**said, "inputs": cause.data}
@@ -172,7 +189,7 @@ def _trigger(span: Span, acts: Sequence[Record]) -> Document:
 
 def _other_trips(span: Span, acts: Sequence[Record]) -> list[Document]:
     """Breakers that tripped before or after, by the journal's own acts."""
-    cause = _cause(span, acts)
+    cause = cause_of(span, acts)
     keys = ("name", "level", "reason", "value", "threshold")
     trips = [act for act in acts if act.kind == "trip" and act.seq != cause.seq]
     return [{"seq": act.seq, "time": iso(act.time), "after": act.seq > cause.seq, **{key: act.data[key] for key in keys}} for act in trips]
@@ -184,6 +201,8 @@ def _other_trips(span: Span, acts: Sequence[Record]) -> list[Document]:
 def _line(act: Record) -> Document:
     """An act in the timeline. A trip's inputs stand under the trigger and are not told twice."""
     data = {key: value for key, value in act.data.items() if key not in ("inputs", "certificate")}
+    if act.kind == KILL:
+        data["level"] = Level(data["level"]).name.lower()
     return {"seq": act.seq, "time": iso(act.time), "written": iso(act.wall), "kind": act.kind, "data": data, "hash": act.hash[:HASH_SHOWN]}
 
 
@@ -294,7 +313,26 @@ def _end(span: Span, within: Sequence[Record]) -> Document:
     }
 
 
-def _durable(span: Span, inputs: Sequence[Record]) -> Document:
-    """The first answer of the disk after the act that began it."""
-    answer = next((one for one in inputs if one.seq > span.id and isinstance(one.data, Durable)), None)
-    return {"confirmed": answer is not None, "seq": answer.seq if answer else None, "time": iso(answer.time) if answer else None}
+def _durable(span: Span, inputs: Sequence[Record], beside: Beside) -> Document:
+    """Did the disk confirm the act that began it? Its answer to a sync that covers the act, by the marks; None = not known."""
+    mark = beside.mark
+    asked = [] if mark is None else [one for one in inputs if one.seq > span.id and isinstance(one.data, Durable | DiskFailed)]
+    answers = [one for one in asked if one.data.mark >= (mark or 0)]
+    sure = next((one for one in answers if isinstance(one.data, Durable)), None)
+    refused = next((one for one in answers if isinstance(one.data, DiskFailed)), None)
+    silent = "no answer of the disk to a sync that covers this act is in the journal"
+    return {
+        "confirmed": True if sure else False if refused else None,
+        "why": None if sure else f"the disk refused it: {refused.data.why}" if refused else beside.why or silent,
+        "act": span.id,
+        "mark": mark,
+        "answered_mark": sure.data.mark if sure else None,
+        "seq": sure.seq if sure else None,
+        "time": iso(sure.time) if sure else None,
+        "after_seconds": round((sure.wall - span.first.wall) / 1000, 3) if sure else None,
+    }
+
+
+def _alert(one: Document) -> Document:
+    """An alert's way through one channel, times in ISO form."""
+    return {key: iso(value) if key == "time" or key.endswith("_at") else value for key, value in one.items()}

@@ -7,10 +7,10 @@ nothing but places on the drawing.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from typing import Any
 
 from hedgegridd.research.frame import dotted, framed
+from hedgegridd.research.pagetables import cells, flat, seen, table
 from hedgegridd.research.wording import DASH, amount, known, money, named, number, seconds_of, text
 
 Document = dict[str, Any]
@@ -21,8 +21,11 @@ svg { display: block; width: 100%; height: auto; }
 .price-line { fill: none; stroke: var(--price); stroke-width: 1.5; }
 .at { stroke: var(--trip); stroke-dasharray: 4 3; }
 .fill-long { fill: var(--long); } .fill-short { fill: var(--short); }
+dl.facts { display: grid; grid-template-columns: max-content 1fr; gap: 2px 20px; margin: 0 0 12px; }
+dl.facts dt { opacity: 0.7; } dl.facts dd { margin: 0; overflow-wrap: anywhere; }
 td { vertical-align: top; overflow-wrap: break-word; }
 tr.own td { font-weight: 600; }
+meter { width: 8em; }
 .blank { min-height: 3em; border: 1px dashed var(--axis); border-radius: 6px; padding: 8px; }
 """
 
@@ -47,12 +50,15 @@ def _header(found: Document, links: str) -> str:
 
 def _sections(found: Document) -> list[tuple[str, str, str]]:
     return [
-        ("trigger", "What triggered it", _facts(found["trigger"])),
+        ("trigger", "What triggered it", _trigger(found["trigger"])),
         ("prices", "Prices and fills, UTC", "".join(_drawing(found, symbol) for symbol in found["prices"])),
         ("fills", "Fills", _table(found["fills"])),
         ("orders", "Orders", _table(found["orders"])),
         ("proof", "Certificate", "".join(_facts(one) for one in found["certificates"]) or "<p>None: the account was not proven flat.</p>"),
-        ("others", "Other breakers", _table(found["other_trips"]) or "<p>No other breaker tripped in this time.</p>"),
+        ("breakers", "Every breaker at that moment", _breakers(found)),
+        ("next", "What the next breaker would have done", f"<p>{text(found['next_breaker']['said'])}</p>\n"),
+        ("others", "Other trips in this time", _table(found["other_trips"]) or "<p>No other breaker tripped in this time.</p>"),
+        ("alerts", "Alerts and their delivery, UTC", _alerts(found)),
         ("end", "How it ended", _facts({**found["end"], "durable": found["durable"]})),
         ("timeline", "Timeline", _table(found["timeline"], found["id"])),
         ("integrity", "Integrity", _facts(found["integrity"])),
@@ -60,21 +66,46 @@ def _sections(found: Document) -> list[tuple[str, str, str]]:
     ]  # fmt: skip
 
 
+def _breakers(found: Document) -> str:
+    """Each with what it measured of its limit, and a bar for the part of the way that was used."""
+    off = [row["name"] for row in found["breakers"] if row["state"] == "disarmed"]
+    rows = "".join(_breaker(row) for row in found["breakers"] if row["state"] != "disarmed")
+    more = f"<p>Not in force: {text(', '.join(off))}.</p>\n" if off else ""
+    return (table("breakers", BREAKERS, f"<tbody>{rows}</tbody>") if rows else "<p>Not known.</p>\n") + more
+
+
+#: Headings; a `>` before a name: a column of numbers.
+BREAKERS = ("Breaker", "State", ">Measured", ">Limit", "Unit", ">Of its limit", "", "It does")
+
+
+def _breaker(row: Document) -> str:
+    used = known(row["fraction"])
+    share = DASH if used is None else f"{number(used * 100, 1)} %"
+    bar = "" if used is None else f'<meter min="0" max="1" high="0.8" value="{min(max(used, 0.0), 1.0):.3f}"></meter>'
+    named = [f"<b>{text(row['name'])}</b>" if row["triggered"] else text(row["name"]), text(row["state"])]
+    numbers = [number(row["value"]), number(row["threshold"])]
+    return f"<tr>{cells(BREAKERS, [*named, *numbers, text(row['unit'] or ''), share, bar, text(row['on_trip'])])}</tr>\n"
+
+
+def _alerts(found: Document) -> str:
+    if found["alerts"] is None:
+        return "<p>Not known: no record of deliveries is kept for this account.</p>\n"
+    left = found["alerts_left_out"]
+    more = f"<p>{number(left)} later ones are not shown.</p>\n" if left else ""
+    return (_table(found["alerts"]) or "<p>None in this time.</p>\n") + more
+
+
 def _findings(findings: Document) -> str:
     return "".join(f'<h3>{text(named(name))}</h3><p class="blank">{text(said)}</p>' for name, said in findings.items())
 
 
+def _trigger(found: Document) -> str:
+    return _facts({name: value for name, value in found.items() if name != "inputs"}) + seen(found["inputs"])
+
+
 def _facts(facts: Document) -> str:
-    rows = "".join(f"<dt>{text(path)}</dt><dd>{text(DASH if value is None else value)}</dd>" for path, value in _flat(facts, ""))
-    return f"<dl>{rows}</dl>\n"
-
-
-def _flat(value: Any, path: str) -> Iterable[tuple[str, Any]]:
-    """Nested facts as one list of paths."""
-    parts = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list | tuple) else None
-    if parts is None:
-        return [(path, value)]
-    return [row for name, part in parts for row in _flat(part, f"{path}.{name}" if path else str(name))]
+    rows = "".join(f"<dt>{text(path)}</dt><dd>{_cell(value)}</dd>" for path, value in flat(facts, ""))
+    return f'<dl class="facts">{rows}</dl>\n'
 
 
 def _table(rows: list[Document], own: int | None = None) -> str:

@@ -13,14 +13,18 @@ from typing import Any
 
 from hedgegridd.errors import JournalDamaged, StateError
 from hedgegridd.journal import records as reading
-from hedgegridd.journal.segments import ACTS, CHECKPOINT, INPUT, Record, lines, parse, segments
-from hedgegridd.model import Bar, Durable, Mark
+from hedgegridd.journal.segments import ACTS, CHECKPOINT, INPUT, Record, header, lines, parse, segments
+from hedgegridd.live import deliveries
+from hedgegridd.model import Bar, DiskFailed, Durable, Mark
+from hedgegridd.plugins import load_shipped
 from hedgegridd.research import incident, incidentpage
+from hedgegridd.research.standing import stood
 from hedgegridd.savefile import save
 from hedgegridd.times import iso
 
 _NEEDLES = tuple(f'"k":"{kind}"'.encode() for kind in incident.MARKS)
 OUT = Path("artifacts/incidents")
+KEPT = (Bar, Mark, Durable, DiskFailed)  #: inputs that a document is made of
 
 Document = dict[str, Any]
 
@@ -30,6 +34,11 @@ def listed(folder: Path) -> list[incident.Span]:
     if not folder.is_dir():
         raise StateError(f"{folder}: there is no journal; --state-dir is the folder that holds `journal`")
     return incident.spans(_acts(folder, _NEEDLES))
+
+
+def rows(folder: Path) -> Document:
+    """The list as JSON."""
+    return {"schema": incident.SCHEMA, "incident": [incident.row(span) for span in listed(folder)]}
 
 
 def _acts(folder: Path, needles: tuple[bytes, ...] = ()) -> Iterator[Record]:
@@ -54,11 +63,15 @@ def made(folder: Path, number: int) -> Document:
         there = ", ".join(str(one.id) for one in spans[-10:]) or "none"
         raise StateError(f"incident {number}: expected the id of one in {folder} (the newest: {there})")
     first = next((act.seq for act in _acts(folder) if act.time >= span.first.time - incident.BEFORE_MS), span.id)
-    return incident.document(span, *_read(folder, span, first))
+    rows, integrity, until = _read(folder, span, first)
+    acts = [one for one in rows if one.kind not in (INPUT, CHECKPOINT)]
+    found = stood(folder, load_shipped(), span.first, incident.cause_of(span, acts), incident.state_of(rows))
+    alerts = deliveries.told(folder.parent / "alerts", span.first.time - incident.BEFORE_MS, until)
+    return incident.document(span, rows, incident.Beside(integrity, *found, alerts))
 
 
-def _read(folder: Path, span: incident.Span, first: int) -> tuple[list[Record], Document]:
-    """What the document is made of, and how sound it is."""
+def _read(folder: Path, span: incident.Span, first: int) -> tuple[list[Record], Document, int | None]:
+    """What the document is made of, how sound it is, and until when alerts belong to it (None = it goes on)."""
     last = span.last.seq if span.last else None
     kept = _Kept(span, first)
     gone = reading.pruned(folder)
@@ -68,10 +81,21 @@ def _read(folder: Path, span: incident.Span, first: int) -> tuple[list[Record], 
             raise StateError(why)
         kept.take(reading.replayable(folder, first, last))
     except (JournalDamaged, StateError) as error:
-        kept = _Kept(span, first)
+        kept, why = _Kept(span, first), str(error)
+        kept.take(_before(folder, span.id))
         kept.take(record for record in _acts(folder) if last is None or record.seq <= last)
-        return kept.rows, {"verified": False, "why": str(error), **kept.range()}
-    return kept.rows, {"verified": True, "why": None, **kept.range()}
+    until = None if span.last is None else max(kept.until, span.last.time)
+    return kept.rows, {"verified": not why, "why": why or None, **kept.range()}, until
+
+
+def _before(folder: Path, seq: int) -> list[Record]:
+    """The newest checkpoint that the acts keep before this record: of which sizes and settings it was."""
+    for segment in reversed([one for one in segments(folder, ACTS) if one.first <= seq]):
+        try:
+            return [header(segment)[0]]
+        except (JournalDamaged, StateError):
+            continue
+    return []
 
 
 class _Kept:
@@ -88,7 +112,7 @@ class _Kept:
             self.count += 1
             self.ends = [*self.ends[:1], record]
             if record.kind == INPUT:
-                if isinstance(record.data, Bar | Mark | Durable) and record.seq >= self.first and record.time <= self.until:
+                if isinstance(record.data, KEPT) and record.seq >= self.first and record.time <= self.until:
                     self.rows.append(record)
             elif record.seq >= self.first or record.kind == CHECKPOINT:
                 self.until = max(self.until, record.time) if record.kind == "flat" else self.until
@@ -114,35 +138,3 @@ def write(document: Document, out: Path) -> list[Path]:
     save(paths[0], json.dumps(document, indent=1) + "\n", 0o640)
     save(paths[1], incidentpage.page(document), 0o640)
     return paths
-
-
-def table(spans: Iterable[incident.Span]) -> list[str]:
-    """The list as text."""
-    rows = [incident.row(span) for span in spans]
-    said = [f"{row['id']:>9}  {row['time']}  {row['level']:<7} {row['source']:<24} {_plain(row['reason'])}" for row in rows]
-    return said or ["no incident in this journal"]
-
-
-def summary(found: Document) -> list[str]:
-    """An incident in ten lines."""
-    trigger, end, sound = found["trigger"], found["end"], found["integrity"]
-    costs = [f"fees {one['fees_usdt']:g}, slippage {one['slippage_usdt']:g} USDT" for one in found["certificates"] if "legs" in one]
-    measured = f"{trigger['value']:g} of {trigger['threshold']:g}" if trigger.get("breaker") else "not by a breaker"
-    until = f"over since {end['time']}, by {end['deactivated_by'] or '-'}" if end["over"] else "not over"
-    return [
-        f"incident {found['id']}  {found['time']}  mode {found['mode'] or '-'}",
-        f"trigger      {trigger['source']}, level {trigger['level']}, actor {trigger['actor'] or '-'}",
-        f"reason       {_plain(trigger['reason'])}",
-        f"measured     {measured}",
-        f"done         {len(found['orders'])} orders, {len(found['fills'])} fills",
-        f"flat         {end['flat_at'] or 'never'}" + (f", {end['seconds_to_flat']:g} s" if end["flat_at"] else ""),
-        f"cost         {'; '.join(costs) or '-'}",
-        f"end          {until}",
-        f"journal      {'hashes hold' if sound['verified'] else 'NOT verified: ' + _plain(sound['why'])},"
-        f" records {sound['first_seq']} to {sound['last_seq']}",
-    ]
-
-
-def _plain(value: object) -> str:
-    """A stranger's text without what moves a terminal."""
-    return "".join(one if one.isprintable() else "?" for one in str(value))[:200]

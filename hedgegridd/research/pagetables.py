@@ -35,25 +35,26 @@ def trips(data: Data) -> str:
         return "" if found is None else "<p>No breaker tripped.</p>\n"
     weighed = any(known(trip.get("saved_usdt")) is not None for trip in found)
     rows = "".join(_trip(at, trip) for at, trip in enumerate(found, 1))
-    return (f"<p>{SAVED}</p>\n" if weighed else "") + _table("trips", TRIP, rows)
+    return (f"<p>{SAVED}</p>\n" if weighed else "") + table("trips", TRIP, rows)
 
 
-def _table(kind: str, names: Iterable[str], rows: str) -> str:
+def table(kind: str, names: Iterable[str], rows: str) -> str:
+    """A table under these headings; `rows` = its bodies."""
     head = "".join(f'<th class="n">{name[1:]}</th>' if name[:1] == ">" else f"<th>{name}</th>" for name in names)
     return f'<div class="wide"><table class="stack {kind}"><thead><tr>{head}</tr></thead>\n{rows}</table></div>\n'
 
 
-def _cells(names: Iterable[str], cells: Iterable[str]) -> str:
+def cells(names: Iterable[str], shown: Iterable[str]) -> str:
     """Cells that know their heading, for a screen too narrow for a table."""
     kinds = ((' class="n"' if name[:1] == ">" else "", name.lstrip(">")) for name in names)
-    return "".join(f'<td data-is="{name}"{kind}>{cell}</td>' for (kind, name), cell in zip(kinds, cells, strict=False))
+    return "".join(f'<td data-is="{name}"{kind}>{cell}</td>' for (kind, name), cell in zip(kinds, shown, strict=False))
 
 
 def _trip(at: int, trip: Data) -> str:
     unit, value = str(trip.get("unit") or ""), known(trip.get("saved_usdt"))
     saved = DASH if value is None else f"{'saved' if value >= 0 else 'cost'} {money(abs(value))} USDT"
     start = seconds_of(trip.get("time"))
-    cells = (
+    said = (
         f'<b class="flag">{at}</b>',
         _show(start, start, moment(trip.get("time"))),
         f"<b>{text(trip.get('name', DASH))}</b>",
@@ -63,27 +64,28 @@ def _trip(at: int, trip: Data) -> str:
         text(trip.get("did") or DASH),
         f"<span{tone(value)}>{saved}</span>",
     )
-    row = _cells(TRIP, cells)
+    row = cells(TRIP, said)
     reason = text(trip.get("reason") or "")
     equity = f' <span class="soft">Equity {money(trip["equity_usdt"])} USDT.</span>' if known(trip.get("equity_usdt")) is not None else ""
-    return f'<tbody><tr>{row}</tr>\n<tr class="more"><td colspan="8">{reason}{equity}{_inputs(trip.get("inputs"))}</td></tr></tbody>\n'
+    return f'<tbody><tr>{row}</tr>\n<tr class="more"><td colspan="8">{reason}{equity}{seen(trip.get("inputs"))}</td></tr></tbody>\n'
 
 
-def _inputs(inputs: Any) -> str:
+def seen(inputs: Any) -> str:
     """The nested inputs as one flat list of paths."""
-    rows = list(_flat(inputs, ""))
+    rows = list(flat(inputs, ""))
     if not rows:
         return ""
     shown = "".join(f"<dt>{text(path)}</dt><dd>{text(value)}</dd>" for path, value in rows[:INPUTS])
-    more = f"<p>and {len(rows) - INPUTS} more in summary.json</p>" if len(rows) > INPUTS else ""
+    more = f"<p>and {len(rows) - INPUTS} more in the JSON beside</p>" if len(rows) > INPUTS else ""
     return f"<details><summary>What it saw: {len(rows)} inputs</summary><dl>{shown}</dl>{more}</details>"
 
 
-def _flat(value: Any, path: str, depth: int = 12) -> Iterable[tuple[str, Any]]:
+def flat(value: Any, path: str, depth: int = 12) -> Iterable[tuple[str, Any]]:
+    """Nested facts as one list of paths."""
     parts = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else None
     if parts is None or not depth:
         return [] if value is None and not path else [(path, "not known" if value is None else value)]
-    return [row for name, part in parts for row in _flat(part, f"{path}.{name}" if path else str(name), depth - 1)]
+    return [row for name, part in parts for row in flat(part, f"{path}.{name}" if path else str(name), depth - 1)]
 
 
 # --- fill models ----------------------------------------------------------------------------------------------------------
@@ -96,7 +98,7 @@ def models(data: Data) -> str:
         return ""
     profits = {name: value for name, value in ((name, known(row.get("pnl_usdt"))) for name, row in rows.items()) if value is not None}
     body = "".join(_model(name, row, name == own, profits) for name, row in rows.items())
-    return f"<p>{_assumption(profits, own)}</p>\n{_table('models', MODEL, f'<tbody>{body}</tbody>')}"
+    return f"<p>{_assumption(profits, own)}</p>\n{table('models', MODEL, f'<tbody>{body}</tbody>')}"
 
 
 def _assumption(profits: dict[str, float], own: Any) -> str:
@@ -112,7 +114,7 @@ def _assumption(profits: dict[str, float], own: Any) -> str:
 
 def _model(name: str, row: Data, own: bool, profits: dict[str, float]) -> str:
     pnl = profits.get(name)
-    cells = (
+    said = (
         f"<b>{text(name)}</b>",
         text(MODELS.get(name, "")),
         number(row.get("fills")),
@@ -121,7 +123,7 @@ def _model(name: str, row: Data, own: bool, profits: dict[str, float]) -> str:
         f"<span><b{tone(pnl)}>{money(pnl, True)}</b> USDT</span>",
     )
     mark = ' class="own"' if own else ""
-    return f'<tr{mark}>{_cells(MODEL, cells)}<td class="bar">{_bar(pnl, list(profits.values()))}</td></tr>\n'
+    return f'<tr{mark}>{cells(MODEL, said)}<td class="bar">{_bar(pnl, list(profits.values()))}</td></tr>\n'
 
 
 def _bar(value: float | None, among: list[float]) -> str:

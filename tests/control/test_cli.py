@@ -70,6 +70,24 @@ def test_arming_goes_on_where_there_is_no_preview(at: Ctl, running: Any) -> None
     assert [name for name, _, _ in running.daemon.asked] == ["breakers.arm"]
 
 
+# --- incidents ---------------------------------------------------------------------------------------------------------
+
+
+def test_an_incident_is_refused_with_the_daemons_words_and_a_wrong_id_is_usage(at: Ctl, running: Any) -> None:
+    running.daemon.raises["incident"] = Refused("incident 7: expected the id of one (the newest: 5577)")
+    done = at("incident", "7")
+    assert done.returncode == 1 and "the newest: 5577" in done.stderr
+    for wrong in ("seven", "0", "1.5"):
+        done = at("incident", wrong)
+        assert done.returncode == 2 and "a whole number from 1 on" in done.stderr, done.stderr
+
+
+def test_without_a_daemon_it_says_which_command_tells_an_incident(ctl: Ctl, folder: Path, state: Path) -> None:
+    done = ctl("--socket", str(folder / "none"), "--state-dir", str(state), "incident", "5577")
+    assert done.returncode == 3 and not done.stdout
+    assert "not reachable" in done.stderr and f"hedgegridd report incident 5577 --state-dir {state}" in done.stderr
+
+
 # --- the command line ------------------------------------------------------------------------------------------------------
 
 
@@ -92,6 +110,8 @@ def test_arming_goes_on_where_there_is_no_preview(at: Ctl, running: Any) -> None
         ("advance --reason r", "advance", {"reason": "r"}),
         ("journal tail --order 17", "journal.tail", {"order": "17"}),
         ("alert test", "alert.test", {}),
+        ("incident", "incident", {}),
+        ("incident 5577", "incident", {"id": 5577}),
     ],
 )
 def test_words_become_a_verb_and_its_params(

@@ -24,14 +24,14 @@ def test_every_verb_of_the_interface_is_a_row() -> None:
     words = """status activate deactivate flatten breakers breakers.arm breakers.preview breakers.disarm breakers.reset
         breakers.explain throttle pause
         resume orders positions fills ladders pnl plugins alerts metrics config why confirm advance journal.verify journal.tail alert.test
-        reload drill mode
+        reload drill mode incident
         ping watch"""
     assert set(words.split()) == set(VERBS)
 
 
 def test_what_changes_anything_needs_the_right_to_write() -> None:
     reads = """status breakers breakers.explain breakers.preview orders positions fills ladders pnl plugins alerts metrics config why
-        journal.verify
+        journal.verify incident
         journal.tail ping"""
     assert {name for name, verb in VERBS.items() if verb.right == protocol.READ} == set(reads.split())
 

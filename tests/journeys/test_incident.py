@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from journeys.daemon_process import DaemonProcess, holding
+from journeys.daemon_process import DaemonProcess, holding, settings
 from journeys.test_breaker_dropped import drop, house
 from journeys.test_breaker_dropped import row as row_of
 
@@ -19,9 +19,10 @@ def test_a_breakers_trip_becomes_an_incident_file(home: Callable[..., DaemonProc
     daemon.until(lambda status: row_of(status).get("state") == "would_trip")
     daemon.call("breakers.arm", name="height", reason="I mean it")
     daemon.flat()
+    daemon.until(lambda status: status["kill_switch"]["durable"])
     assert daemon.stop() == 0
     words = ("report", "incident", "--state-dir", str(daemon.state))
-    (row,) = json.loads(daemon.hedgegridd(*words, "--json").stdout)["incidents"]
+    (row,) = json.loads(daemon.hedgegridd(*words, "--json").stdout)["incident"]
     done = daemon.hedgegridd(*words, str(row["id"]), "--out", str(tmp_path / "out"))
     assert done.returncode == 0, done.stderr
     assert "breaker.height" in done.stdout and "hashes hold" in done.stdout
@@ -31,7 +32,43 @@ def test_a_breakers_trip_becomes_an_incident_file(home: Callable[..., DaemonProc
     assert found["certificates"][0]["legs"] and found["certificates"][0]["proof"]["reads"] >= 1
     closed = [one for one in found["fills"] if one["role"] == "close"]
     assert closed and all(one["slippage_usdt"] is not None for one in closed)
-    assert found["durable"]["confirmed"] and found["integrity"]["verified"] and not found["end"]["over"]
+    disk = found["durable"]
+    assert disk["confirmed"] and disk["answered_mark"] >= disk["mark"] and disk["act"] == row["id"]
+    assert found["integrity"]["verified"] and not found["end"]["over"]
+    stood = {one["name"]: one for one in found["breakers"]}
+    assert stood["height"]["triggered"] and stood["height"]["value"] == trip["value"]
+    assert stood["margin"]["fraction"] == stood["margin"]["value"] / stood["margin"]["threshold"]
+    assert found["next_breaker"]["known"] and found["next_breaker"]["said"]
+    by_rule = {one["rule"]: one for one in found["alerts"]}
+    assert by_rule["kill_activated"]["channel"] == "log" and by_rule["kill_activated"]["delivered_at"]
+
+
+def test_a_running_daemon_tells_its_incident_and_trades_on(home: Callable[..., DaemonProcess]) -> None:
+    daemon = home(2_000)
+    daemon.configure(settings(daemon.home / "BTCUSDT-1m.csv", daemon={"state_dir": str(daemon.state)}))
+    holding(daemon)
+    assert "no incident" in daemon.ctl("incident").stdout
+    assert daemon.ctl("activate", "--level", "flatten", "--reason", REASON).returncode == 0
+    daemon.until(lambda status: status["kill_switch"]["durable"])
+    (row,) = json.loads(daemon.ctl("incident", "--json").stdout)["incident"]
+    done = daemon.ctl("incident", str(row["id"]))
+    assert done.returncode == 0, done.stderr
+    for part in (
+        f"incident {row['id']}",
+        "certificate  flat",
+        "hashes hold",
+        "was on the disk",
+        f"report incident {row['id']} --state-dir",
+    ):
+        assert part in done.stdout, done.stdout
+    found = json.loads(daemon.ctl("incident", str(row["id"]), "--json").stdout)
+    assert found["certificates"][0]["legs"] and found["prices"] is None and found["breakers"]
+    assert daemon.ctl("incident", "1").returncode == 1
+    assert daemon.status()["kill_switch"]["phase"] == "flat"
+    assert daemon.stop() == 0
+    daemon.sound()
+    named = json.loads(daemon.hedgegridd("report", "incident", str(row["id"]), "--config", str(daemon.config_path), "--json").stdout)
+    assert named["timeline"][0] == found["timeline"][0]
 
 
 def test_what_a_person_stopped_is_told_and_a_damaged_journal_is_named(home: Callable[..., DaemonProcess], tmp_path: Path) -> None:
@@ -40,7 +77,7 @@ def test_what_a_person_stopped_is_told_and_a_damaged_journal_is_named(home: Call
     assert daemon.ctl("deactivate", "--reason", "understood").returncode == 0
     assert daemon.stop() == 0
     words = ("report", "incident", "--state-dir", str(daemon.state))
-    (row,) = json.loads(daemon.hedgegridd(*words, "--json").stdout)["incidents"]
+    (row,) = json.loads(daemon.hedgegridd(*words, "--json").stdout)["incident"]
     out = tmp_path / "out"
     assert daemon.hedgegridd(*words, str(row["id"]), "--out", str(out)).returncode == 0
     html = (out / f"incident-{row['id']}.html").read_text()

@@ -7,8 +7,8 @@ import re
 from typing import Any
 
 from hedgegridd.journal.segments import CHECKPOINT, INPUT, KILL, Record
-from hedgegridd.model import Bar, Durable
-from hedgegridd.research.incident import MOST_PRICES, Span, document, spans
+from hedgegridd.model import Bar, DiskFailed, Durable
+from hedgegridd.research.incident import MOST_ALERTS, MOST_PRICES, Beside, Span, document, spans
 from hedgegridd.research.incidentpage import page
 
 SYMBOL, NOW = "BTCUSDT", 1_735_693_680_000
@@ -58,9 +58,23 @@ def tripped() -> list[Record]:
     ]
 
 
-def told(records: list[Record]) -> dict[str, Any]:
+BREAKERS: list[dict[str, Any]] = [
+    {"name": "drawdown", "state": "tripped", "value": 5.0, "threshold": 4.0, "unit": "%", "fraction": 1.25, "on_trip": "flatten",
+     "triggered": True},
+    {"name": "margin", "state": "armed", "value": None, "threshold": None, "unit": "", "fraction": None, "on_trip": "flatten",
+     "triggered": False},
+    {"name": "volume", "state": "disarmed", "value": None, "threshold": None, "unit": "", "fraction": None, "on_trip": "pause",
+     "triggered": False},
+]  # fmt: skip
+DELIVERED = {"time": NOW, "severity": "CRITICAL", "rule": "kill", "title": HOSTILE, "channel": "pager", "state": "delivered",
+             "queued_at": NOW + 1, "delivered_at": NOW + 2, "given_up_at": None, "failures_noted": 0, "error": None}  # fmt: skip
+SOUND = {"verified": True, "why": None, "first_seq": 1, "last_seq": 12}
+BESIDE = Beside(SOUND, BREAKERS, {"known": False, "why": "so", "said": HOSTILE}, 1, "", [DELIVERED])
+
+
+def told(records: list[Record], **changes: Any) -> dict[str, Any]:
     (span,) = spans(records)
-    return document(span, records, {"verified": True, "why": None})
+    return document(span, records, BESIDE._replace(**changes))
 
 
 def test_an_activation_and_the_flatten_it_asks_for_are_one_incident() -> None:
@@ -78,6 +92,32 @@ def test_the_trigger_holds_the_exact_inputs_of_the_trip() -> None:
     trigger = told(tripped())["trigger"]
     assert (trigger["breaker"], trigger["value"], trigger["threshold"], trigger["seq"]) == ("drawdown", 5.0, 4.0, 3)
     assert trigger["inputs"] == {"equity": 9_500.0, "session_peak": 10_000.0}
+
+
+def test_the_unit_is_the_breakers_own_and_unknown_without_it() -> None:
+    assert told(tripped())["trigger"]["unit"] == "%"
+    assert told(tripped(), breakers=[])["trigger"]["unit"] is None
+
+
+def test_only_an_answer_to_a_sync_that_covers_the_act_proves_it_durable() -> None:
+    found = told(tripped())["durable"]
+    assert (found["confirmed"], found["act"], found["mark"], found["answered_mark"], found["seq"]) == (True, 4, 1, 1, 7)
+    later = told(tripped(), mark=2)["durable"]
+    assert later["confirmed"] is None and later["seq"] is None and "covers" in later["why"]
+    refused = [*tripped()[:6], record(7, INPUT, DiskFailed(NOW, 1, "no space left")), *tripped()[7:]]
+    assert told(refused)["durable"]["confirmed"] is False and "no space left" in told(refused)["durable"]["why"]
+    mended = [*refused, record(13, INPUT, Durable(NOW + 20, 2), NOW + 20)]
+    assert told(mended)["durable"]["confirmed"] is True
+    unknown = told(tripped(), mark=None, why="it was pruned")["durable"]
+    assert unknown["confirmed"] is None and unknown["why"] == "it was pruned"
+
+
+def test_an_alert_is_told_with_its_channel_and_times_and_too_many_are_counted() -> None:
+    (one,) = told(tripped())["alerts"]
+    assert (one["channel"], one["delivered_at"], one["given_up_at"]) == ("pager", "2025-01-01T01:08:00.002Z", None)
+    many = told(tripped(), alerts=[DELIVERED] * (MOST_ALERTS + 3))
+    assert (len(many["alerts"]), many["alerts_left_out"]) == (MOST_ALERTS, 3)
+    assert told(tripped(), alerts=None)["alerts"] is None
 
 
 def test_a_person_who_stopped_is_named_with_what_was_said() -> None:
@@ -101,7 +141,8 @@ def test_what_the_records_do_not_tell_is_unknown() -> None:
     found = told([one for one in tripped() if one.kind not in (CHECKPOINT, INPUT)])
     (one,) = found["fills"]
     assert [one[key] for key in ("price_usdt", "qty_coins", "market_usdt", "slippage_usdt")] == [None] * 4
-    assert found["version"] is None and found["durable"]["confirmed"] is False and found["prices"] == {}
+    assert found["version"] is None and found["durable"]["confirmed"] is None and found["prices"] == {}
+    assert "Not known: no record of deliveries" in page(told(tripped(), alerts=None, breakers=[]))
 
 
 def test_the_end_names_who_let_go_and_the_proof() -> None:
@@ -124,6 +165,7 @@ def test_the_page_reaches_nowhere_and_a_hostile_reason_stays_text() -> None:
     assert not re.search(r"(?:src|href)=[\"'](?!#)|url\(|@import", html)
     assert "default-src 'none'" in html and "prefers-color-scheme: dark" in html
     assert "<polyline" in html and "fill-long" in html
+    assert "125.0 %" in html and "Not in force: volume." in html and "pager" in html
 
 
 def test_a_document_is_plain_json() -> None:
