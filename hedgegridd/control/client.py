@@ -135,7 +135,7 @@ class _Plain:
 
 def loads(frame: bytes) -> Any:
     """One JSON value; ValueError where it is none."""
-    text = frame.decode().strip()
+    text = frame.decode().strip(" \t\r\n")
     try:
         from _json import make_scanner
     except ImportError:  # another Python than CPython

@@ -2,7 +2,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hedgegridd.control import protocol
@@ -136,6 +136,7 @@ def test_the_light_json_is_json(value: Any) -> None:
 
 
 @given(st.binary(max_size=60))
+@example(b"\x0b0")
 @settings(max_examples=200)
 def test_the_light_json_refuses_what_json_refuses(line: bytes) -> None:
     try:

@@ -48,7 +48,7 @@ def test_keys_that_are_pairs(kind: str) -> None:
         asked: list[tuple[str, bool, dict[str, str]]] = []
 
         async def serve(request: web.Request) -> web.Response:
-            query = request.query_string or await request.text()
+            query = request.rel_url.raw_query_string or await request.text()
             asked.append((request.method, verified(kind, query), dict(parse_qsl(query))))
             return web.json_response({"orderId": 1})
 
