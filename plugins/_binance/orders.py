@@ -212,8 +212,9 @@ class Orders:
                 self.say(self.stops.withdraw(order), order)
             else:
                 classic.setdefault(order.symbol, []).append(order)
+        ours = self.told.classic() if classic else {}
         for symbol, group in classic.items():
-            if len(group) > 1 and self._all_of_them(symbol, group):
+            if len(group) > 1 and self._all_of_them(symbol, group, ours.get(symbol, set())):
                 self.say(self._cancel_all(symbol, group), *group)
             else:
                 self._cancel_each(symbol, group)
@@ -222,10 +223,10 @@ class Orders:
         for some in _parts(orders, CANCEL_BATCH):
             self.say(self._cancel_batch(symbol, some) if len(some) > 1 else self._cancel_one(some[0]), *some)
 
-    def _all_of_them(self, symbol: str, orders: list[Order]) -> bool:
-        """Are these all the orders that rest there, ours and others'? Only then may everything be swept at once."""
+    def _all_of_them(self, symbol: str, orders: list[Order], ours: set[str]) -> bool:
+        """Are these all the orders that rest there, `ours` and others'? Only then may everything be swept at once."""
         heard = symbol in self.told.foreign and not self.account.deaf()
-        return heard and not self.told.foreign[symbol] and self.told.classic(symbol) <= {order.client_id for order in orders}
+        return heard and not self.told.foreign[symbol] and ours <= {order.client_id for order in orders}
 
     async def _cancel_all(self, symbol: str, orders: list[Order]) -> None:
         """The answer names no order: each end comes by the user stream, and is asked for where it does not."""

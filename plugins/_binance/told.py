@@ -15,6 +15,7 @@ from .clock import Clock
 from .shapes import OURS, Scale, named
 
 REMEMBERED = 10_000
+IN_THE_BOOK = frozenset({Role.ENTRY, Role.TAKE_PROFIT})
 LegKey = tuple[str, int]
 
 
@@ -153,6 +154,10 @@ class Told:
             if order.role == Role.STOP and (order.symbol, order.leg) == (symbol, leg) and order.client_id != but
         ]
 
-    def classic(self, symbol: str) -> set[str]:
-        """Our orders of a symbol that rest in its book, or may."""
-        return {name for name, order in self.live.items() if order.symbol == symbol and order.role in (Role.ENTRY, Role.TAKE_PROFIT)}
+    def classic(self) -> dict[str, set[str]]:
+        """Our orders that rest in the book, or may, by symbol."""
+        found: dict[str, set[str]] = {}
+        for name, order in self.live.items():
+            if order.role in IN_THE_BOOK:
+                found.setdefault(order.symbol, set()).add(name)
+        return found

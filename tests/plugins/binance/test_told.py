@@ -92,7 +92,7 @@ def test_others_orders_are_known_until_a_list_does_not_show_them() -> None:
     it, _ = told()
     foreign = Order("web_1", BTC, 0, 0, 1, 5, 5)
     it.listed([BTC], [foreign, order()._replace(state=2, order_id="9")], 100)
-    assert set(it.foreign[BTC]) == {"web_1"} and NAME in it.live and it.classic(BTC) == {NAME}
+    assert set(it.foreign[BTC]) == {"web_1"} and NAME in it.live and it.classic() == {BTC: {NAME}}
     it.foreign[BTC]["web_2"] = 250  # heard while the next lists were read
     it.listed([BTC], [], 200)
     assert set(it.foreign[BTC]) == {"web_2"}
