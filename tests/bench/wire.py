@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from time import thread_time_ns
 from typing import Any
 
+import killfloor
 import stage
 from exchange_simulator.inthread import Threaded, running_simulator
 from livestage import PRICES, Stamped, Wiretap, World, drop, standing
@@ -194,9 +195,18 @@ def _recentres(rounds: int) -> list[Row]:
 
 def _kills(quick: bool) -> list[Row]:
     """`activate` over the socket to the last byte of cancels and closes at the exchange, and to `flat` in the log."""
-    found = _kill("40 orders", 2, 10, 20.0, 2 if quick else 30)
-    found += _kill("400 orders", 4, 5 if quick else 50, 8.0, 1 if quick else 22)
+    found = _kill_floor("40 orders", 2, 10, 2 if quick else 30) + _kill("40 orders", 2, 10, 20.0, 2 if quick else 30)
+    many = 5 if quick else 50
+    found += _kill_floor("400 orders", 4, many, 1 if quick else 22) + _kill("400 orders", 4, many, 8.0, 1 if quick else 22)
     return found + _kill("40 orders, strategy, breaker and alert hung", 2, 10, 20.0, 1 if quick else 22, hung=True)
+
+
+def _kill_floor(name: str, symbols: int, levels: int, rounds: int) -> list[Row]:
+    """What the exchange and the library alone take, for as many requests and events."""
+    lasts, flats = killfloor.floor(symbols, levels, rounds, RTT_MS)
+    least = f"floor: a bare aiohttp client, {name}"
+    note = f"{rounds} times, the same requests and events, told by a line on its input"
+    return [*rows(f"last byte, {least}", lasts, note=note), *rows(f"flat, {least}", flats, note=note)]
 
 
 def _kill(name: str, symbols: int, levels: int, step_bps: float, rounds: int, hung: bool = False) -> list[Row]:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 PUBLIC, MARKET, PRIVATE = "public", "market", "private"
 OF_PUBLIC = ("bookticker", "depth", "rpidepth")
+_written = json.JSONEncoder(separators=(",", ":")).encode
 INCOMING_PER_SECOND, MOST_STREAMS = 10, 1024
 
 
@@ -56,7 +57,7 @@ class Socket:
     def push(self, payload: Json, stream: str, delay_ms: int = 0) -> None:
         """Put an event on its way."""
         body: Json = {"stream": stream, "data": payload} if self.combined else payload
-        self.post(json.dumps(body, separators=(",", ":")), delay_ms)
+        self.post(_written(body), delay_ms)
 
     def post(self, text: str, delay_ms: int = 0) -> None:
         due = asyncio.get_running_loop().time() + (self.sim.rtt_ms / 2 + delay_ms) / 1000
