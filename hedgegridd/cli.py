@@ -88,6 +88,15 @@ def _speed(_: click.Context, __: click.Parameter, value: str | None) -> float | 
     return speed
 
 
+def _moment(_: click.Context, __: click.Parameter, value: str | None) -> int | None:
+    from hedgegridd.times import ms
+
+    try:
+        return None if value is None else ms(value)
+    except ValueError:
+        raise click.BadParameter(f"{value!r}: expected a time such as 2025-02-03 or 2025-02-03T02:07:00Z") from None
+
+
 @main.command()
 @CONFIG
 @click.option("--feed", type=click.Path(path_type=Path, exists=True), help="Play this recording instead of the configured feed.")
@@ -225,9 +234,29 @@ def backtest(config_path: Path, as_json: bool, against: Path | None, **options: 
     click.echo(testing.dump(summary) if as_json else testing.text(summary))
 
 
-@main.group()
-def report() -> None:
-    """Reports made of a journal."""
+@main.group(invoke_without_command=True)
+@CONFIG
+@STATE
+@click.option("--from", "start", callback=_moment, help="First moment, UTC, of the data's clock.")
+@click.option("--to", "end", callback=_moment, help="Last moment, UTC.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder of the page and the tables.  [default: artifacts/reports/<time>]")
+@click.option("--json", "as_json", is_flag=True, help="The summary as JSON; writes files only with --out.")
+@click.pass_context
+@taught
+def report(
+    context: click.Context, config_path: Path, state_dir: str, start: int | None, end: int | None, out: Path | None, as_json: bool
+) -> None:
+    """What the session of a journal made, as the page of a backtest shows it."""
+    if context.invoked_subcommand is not None:
+        return
+    from hedgegridd.plugins import load_shipped
+    from hedgegridd.research import performance
+    from hedgegridd.research.report import write
+
+    folder = out or (None if as_json else performance.fresh())
+    summary = performance.made(_state_dir(config_path, state_dir) / "journal", load_shipped(), start, end, folder)
+    written = [] if folder is None else [f"report    {write(folder)}"]
+    click.echo(json.dumps(summary) if as_json else "\n".join([performance.text(summary), *written]))
 
 
 @report.command()

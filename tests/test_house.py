@@ -33,6 +33,8 @@ FLOORS: tuple[tuple[int, str, str], ...] = (
     (6, "research", "research.report"),
     (6, "research", "research.standing"),
     (6, "research", "research.incidents"),
+    (6, "research", "research.retelling"),
+    (6, "research", "research.performance"),
     # 2 contracts that live in an upper room's folder
     (2, "control", "control.protocol"),
     # 5 hands

@@ -51,7 +51,7 @@ def replay(folder: Path, registry: Registry, frm: int | None = None, to: int | N
     """Replay the journal in `folder`, the state directory's. JournalDamaged where a hash fails, StateError where there is none."""
     if not folder.is_dir():
         raise StateError(f"{folder}: there is no journal; --state-dir is the folder that holds `journal`")
-    run = _Run(registry)
+    run = Run(registry)
     for record in records.replayable(folder, frm, to):
         run.take(record)
         if watch is not None and run.engine is not None and record.kind == INPUT and not watch(record.seq, run.engine):
@@ -65,8 +65,8 @@ def _missing(folder: Path, frm: int | None) -> tuple[int, int] | None:
     return gone if gone is not None and frm is not None and frm <= gone[1] else None
 
 
-class _Run:
-    """One pass over the records."""
+class Run:
+    """One pass over the records; `engine` is the heart after the last of them, None before the first checkpoint."""
 
     def __init__(self, registry: Registry) -> None:
         self.registry = registry

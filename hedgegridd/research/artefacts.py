@@ -28,13 +28,18 @@ PACKAGES = ("numpy", "pyarrow", "numba", "llvmlite", "pluggy")
 def write(folder: Path, job: Any, summary: dict[str, Any], rows: Iterable[Metric], feed: Any) -> None:
     """Everything that is written at the end."""
     save(folder / "config.toml", config_text(job), mode=0o644)
+    results(folder, summary, rows)
+    save(folder / "environment.json", json.dumps(environment(feed), indent=1) + "\n", mode=0o644)
+
+
+def results(folder: Path, summary: dict[str, Any], rows: Iterable[Metric]) -> None:
+    """What it came to."""
     save(folder / "summary.json", json.dumps(summary, indent=1, allow_nan=False) + "\n", mode=0o644)
     table = Table(folder / "metrics.csv", METRICS)
     for row in rows:
         value = "" if row.value is None else number(float(row.value))
         table.line(f"{row.group},{row.name},{value},{quoted(row.unit)},{quoted(row.definition)}")
     table.close()
-    save(folder / "environment.json", json.dumps(environment(feed), indent=1) + "\n", mode=0o644)
 
 
 def config_text(job: Any) -> str:

@@ -216,14 +216,16 @@ def told(job: Job, recorder: Recorder, outcome: Outcome, code: Any) -> list[dict
     for name in dict.fromkeys(trip["name"] for trip in recorder.trips):
         without = again(job, _without(job.config, name), code, f"the same without breaker {name}")
         saved[name] = None if without is None else outcome.equity - without.equity
-    return [
-        {
-            "time": iso(trip["time"]), "name": trip["name"], "level": trip["level"], "reason": trip["reason"], "value": trip["value"],
-            "threshold": trip["threshold"], "unit": trip["unit"], "equity_usdt": trip["equity"], "did": DID[trip["level"]],
-            "saved_usdt": saved[trip["name"]], "inputs": trip["inputs"],
-        }
-        for trip in recorder.trips
-    ]  # fmt: skip
+    return [trip_row(trip, saved[trip["name"]]) for trip in recorder.trips]
+
+
+def trip_row(trip: dict[str, Any], saved: float | None) -> dict[str, Any]:
+    """One trip as the report tells it; `saved` None = not known."""
+    return {
+        "time": iso(trip["time"]), "name": trip["name"], "level": trip["level"], "reason": trip["reason"], "value": trip["value"],
+        "threshold": trip["threshold"], "unit": trip["unit"], "equity_usdt": trip["equity"], "did": DID[trip["level"]],
+        "saved_usdt": saved, "inputs": trip["inputs"],
+    }  # fmt: skip
 
 
 def _without(config: Config, name: str) -> Config:

@@ -7,40 +7,24 @@ happened goes to a recorder.
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 from hedgegridd.heart.build import build, exchange_of, start_equity
-from hedgegridd.heart.desk import Desk
 from hedgegridd.heart.effects import Amend, AskReport, Cancel, Effect, Place, Sync, Write
 from hedgegridd.heart.engine import Engine
 from hedgegridd.kernel.metrics import new_course, note
 from hedgegridd.model import Bar, Durable, FeedEnd, Gap, KillFile, Outlook, Started, Stopping, Warmup
 from hedgegridd.research.against import Decision, decision
 from hedgegridd.research.outcome import IDLE, Outcome
+from hedgegridd.research.telling import Recorder, Teller, bar_row
 
 END = "end of the feed"
 NO_KILL = KillFile(0, active=False, missing=True)
 
 
-class Recorder(Protocol):
-    """What a run tells of itself, in the order in which it happened. Prices are ticks, quantities lots, money USDT."""
-
-    def begin(self, time: int) -> None: ...
-    def ordered(self, time: int, name: str, symbol: str, leg: int, role: int, price: int, qty: int) -> None: ...
-    def accepted(self, name: str) -> None: ...
-    def amended(self, name: str, qty: int) -> None: ...
-    def ended(self, time: int, name: str, state: str, reason: str) -> None: ...
-    def filled(self, fill: dict[str, Any]) -> None: ...
-    def paid(self, time: int, symbol: str, leg: int, amount: float) -> None: ...
-    def tripped(self, trip: dict[str, Any]) -> None: ...
-    def acted(self, time: int, kind: str, data: dict[str, Any]) -> None: ...
-    def bar(self, symbol: str, row: tuple[Any, ...]) -> None: ...
-
-
-class FullRun:
+class FullRun(Teller):
     """One backtest from the first event of a feed to its last."""
 
     def __init__(self, config: Any, registry: Any, feed: Any, recorder: Recorder) -> None:
@@ -136,72 +120,13 @@ class FullRun:
     def _sync(self, effect: Sync) -> None:
         self.mark = effect.mark
 
-    # --- what is told -----------------------------------------------------------------------------------------------
-
     def _write(self, effect: Write) -> None:
         if self.decisions is not None:
             found = decision(effect.kind, self.engine.now, effect.data)
             if found is not None:
                 self.decisions.append(found)
-        tell = _TELL.get(effect.kind)
-        if tell is not None:
-            tell(self, self.engine.now, effect.data)
-        elif effect.kind in TOLD:
-            self.recorder.acted(self.engine.now, effect.kind, effect.data)
+        self.tell(effect.kind, self.engine.now, effect.data)
 
-    def _ordered(self, time: int, act: dict[str, Any]) -> None:
-        self.recorder.ordered(time, act["client_id"], act["symbol"], act["leg"], act["role"], act["price"], act["qty"])
-
-    def _accepted(self, _: int, act: dict[str, Any]) -> None:
-        self.recorder.accepted(act["client_id"])
-
-    def _cancelling(self, time: int, act: dict[str, Any]) -> None:
-        """A cancel of what never left the house ends it at once."""
-        name = act["client_id"]
-        if not any(name in desk.orders.open for desk in self.engine.desks.values()):
-            self.recorder.ended(time, name, "withdrawn", "")
-
-    def _amending(self, _: int, act: dict[str, Any]) -> None:
-        self.recorder.amended(act["client_id"], act["qty"])
-
-    def _withdrawn(self, time: int, act: dict[str, Any]) -> None:
-        self.recorder.ended(time, act["client_id"], "withdrawn", "")
-
-    def _cancelled(self, time: int, act: dict[str, Any]) -> None:
-        self.recorder.ended(time, act["client_id"], "cancelled", act["reason"])
-
-    def _rejected(self, time: int, act: dict[str, Any]) -> None:
-        """A refused amend leaves its order resting as it was."""
-        name = act["client_id"]
-        rests = [desk.orders.open[name] for desk in self.engine.desks.values() if name in desk.orders.open]
-        if rests:
-            self.recorder.amended(name, rests[0].qty)
-        else:
-            self.recorder.ended(time, name, "rejected", act["reason"])
-
-    def _filled(self, _: int, act: dict[str, Any]) -> None:
-        self.recorder.filled(act)
-
-    def _paid(self, time: int, act: dict[str, Any]) -> None:
-        self.recorder.paid(act["t"], act["symbol"], act["leg"], act["amount"])
-
-    def _tripped(self, time: int, act: dict[str, Any]) -> None:
-        unit = self.engine.panel.guards[act["name"]].unit if act["value"] is not None else ""
-        self.recorder.tripped({"time": time, **act, "unit": unit, "equity": self.engine.account.equity})
-
-
-def bar_row(engine: Engine, desk: Desk, bar: Bar) -> tuple[Any, ...]:
-    """One symbol and the account after a bar and all that came of it, in the order of `recorder.ROW`."""
-    stance = getattr(desk.strategy, "stance", None)
-    regime, center = stance(desk.params, desk.state) if stance is not None else (0, 0)
-    tally, books = desk.tally, desk.books
-    return (bar.time, bar.close, regime, center, books.long_qty, books.short_qty, books.long_entry, books.short_entry,
-            tally.stops[0] or 0, tally.stops[1] or 0, *tally.entries, math.nan if desk.funding_rate is None else desk.funding_rate,
-            books.realized, books.fees, books.funding, engine.account.equity, engine.account.wallet)  # fmt: skip
-
-
-#: Acts that say what a trip did, and other turns of a run worth telling.
-TOLD = frozenset({"kill", "kill_phase", "flatten", "flat", "gap", "emergency_stop", "stranger", "strategy_failed", "guarded"})
 
 _PERFORM: dict[type[Effect], Callable[[FullRun, Any], None]] = {
     Write: FullRun._write,
@@ -210,16 +135,4 @@ _PERFORM: dict[type[Effect], Callable[[FullRun, Any], None]] = {
     Amend: FullRun._amend,
     Cancel: FullRun._cancel,
     AskReport: FullRun._report,
-}
-_TELL: dict[str, Callable[[FullRun, int, dict[str, Any]], None]] = {
-    "order": FullRun._ordered,
-    "accepted": FullRun._accepted,
-    "cancel": FullRun._cancelling,
-    "amend": FullRun._amending,
-    "withdrawn": FullRun._withdrawn,
-    "cancelled": FullRun._cancelled,
-    "rejected": FullRun._rejected,
-    "fill": FullRun._filled,
-    "funding": FullRun._paid,
-    "trip": FullRun._tripped,
 }

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from hedgegridd.research.frame import HERE, dotted, framed
-from hedgegridd.research.pagetables import metrics, models, positions, trips
+from hedgegridd.research.pagetables import legs, metrics, models, positions, stops, trips
 from hedgegridd.research.wording import DASH, duration, known, moment, money, number, seconds_of, text, tone
 
 Data = dict[str, Any]
@@ -42,7 +42,8 @@ def embedded(value: Any) -> str:
 
 def _title(data: Data) -> str:
     symbols = ", ".join(str(symbol) for symbol in data["summary"]["symbols"])
-    return f"Backtest of {symbols}" if symbols else "Backtest"
+    kind = data["summary"].get("kind") or "Backtest"
+    return f"{kind} of {symbols}" if symbols else str(kind)
 
 
 def _header(data: Data, links: str) -> str:
@@ -175,7 +176,9 @@ def _footer(data: Data) -> str:
 
 SECTIONS: tuple[tuple[str, str, Callable[[Data], str]], ...] = (
     ("charts", "The run", _charts),
+    ("legs", "Legs", legs),
     ("trips", "Breaker trips", trips),
+    ("stops", "Stops", stops),
     ("models", "How much of the profit is an assumption", models),
     ("metrics", "Metrics", metrics),
     ("positions", "Positions", positions),

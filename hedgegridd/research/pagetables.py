@@ -88,6 +88,39 @@ def flat(value: Any, path: str, depth: int = 12) -> Iterable[tuple[str, Any]]:
     return [row for name, part in parts for row in flat(part, f"{path}.{name}" if path else str(name), depth - 1)]
 
 
+# --- a session's legs and stops -------------------------------------------------------------------------------------------
+
+LEG = ("Symbol", "Leg", ">Fills", ">Maker", ">Realised", ">Fees", ">Funding", ">Net, USDT", ">Held, coins", ">Unrealised")
+STOP = (">Incident", "Time, UTC", "Ended, UTC", "Level", "By", "Reason")
+
+
+def legs(data: Data) -> str:
+    found = data["summary"].get("legs") or []
+    return table("legs", LEG, f"<tbody>{''.join(_leg(row) for row in found)}</tbody>") if found else ""
+
+
+def _leg(row: Data) -> str:
+    net = known(row.get("net_usdt"))
+    said = [text(row.get("symbol")), text(row.get("leg")), number(row.get("fills")), number(row.get("maker_fills"))]
+    said += [money(row.get(name)) for name in ("realized_usdt", "fees_usdt", "funding_usdt")]
+    said += [f"<b{tone(net)}>{money(net, True)}</b>", amount(row.get("held_coins")), money(row.get("unrealized_usdt"), True)]
+    return f"<tr>{cells(LEG, said)}</tr>\n"
+
+
+def stops(data: Data) -> str:
+    found = data["summary"].get("stops")
+    if found is None:
+        return ""
+    rows = "".join(f"<tr>{cells(STOP, _stop(row))}</tr>\n" for row in found)
+    return table("stops", STOP, f"<tbody>{rows}</tbody>") if rows else "<p>Nothing stopped the account in this time.</p>\n"
+
+
+def _stop(row: Data) -> list[str]:
+    ended = moment(row["ended"]) if row.get("ended") else "not over"
+    by = f"{row.get('source') or DASH} {row.get('actor') or ''}".strip()
+    return [text(row.get("id")), text(moment(row.get("time"))), text(ended), text(row.get("level")), text(by), text(row.get("reason"))]
+
+
 # --- fill models ----------------------------------------------------------------------------------------------------------
 
 

@@ -98,9 +98,10 @@ class Recorder:
 
     def __init__(self, folder: Path | None, instruments: dict[str, Instrument], start_equity: float) -> None:
         self.folder, self.start_equity = folder, start_equity
-        self.units = {symbol: Units(instrument) for symbol, instrument in instruments.items()}
-        self.legs = {(symbol, leg): LegBook(symbol, leg, one) for symbol, one in instruments.items() for leg in (0, 1)}
-        self.instruments = instruments
+        self.units: dict[str, Units] = {}
+        self.legs: dict[tuple[str, int], LegBook] = {}
+        self.instruments: dict[str, Instrument] = {}
+        self.learn(instruments)
         self.open: dict[str, OpenOrder] = {}
         self.fills, self.orders = (Table(folder and folder / f"{name}.csv", head) for name, head in (("fills", FILLS), ("orders", ORDERS)))
         self.course = Course(folder, self.units, start_equity)
@@ -118,6 +119,13 @@ class Recorder:
         self.fills.close()
         self.orders.close()
         self.course.abandon()
+
+    def learn(self, instruments: dict[str, Instrument]) -> None:
+        """Symbols that are traded; one that is known stays as it is."""
+        for symbol, one in instruments.items():
+            if symbol not in self.instruments:
+                self.instruments[symbol], self.units[symbol] = one, Units(one)
+                self.legs |= {(symbol, leg): LegBook(symbol, leg, one) for leg in (0, 1)}
 
     def begin(self, time: int) -> None:
         """The time of the first event."""
@@ -271,6 +279,11 @@ class Course:
         self._symbols: list[str] = []
         self._rows: list[tuple[Any, ...]] = []
         self._writer: Any = None
+
+    @property
+    def told(self) -> bool:
+        """Has it any row?"""
+        return bool(self._rows or self._writer)
 
     def begin(self, time: int) -> None:
         """When the first event of the run was."""

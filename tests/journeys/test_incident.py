@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from journeys.daemon_process import DaemonProcess, holding, settings
 from journeys.test_breaker_dropped import drop, house
 from journeys.test_breaker_dropped import row as row_of
@@ -99,3 +100,26 @@ def test_an_id_that_is_none_is_refused_with_those_there_are(home: Callable[..., 
     assert "no incident" in daemon.hedgegridd("report", "incident", "--state-dir", str(daemon.state)).stdout
     lost = daemon.hedgegridd("report", "incident", "--state-dir", str(tmp_path))
     assert lost.returncode == 78 and "no journal" in lost.stderr
+
+
+def test_a_session_is_reported_while_it_goes_on_and_afterwards(home: Callable[..., DaemonProcess], tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow", reason="pyarrow is not installed: pip install -e '.[data]'")
+    daemon = holding(home(2_000))
+    running = json.loads(daemon.hedgegridd("report", "--state-dir", str(daemon.state), "--json").stdout)
+    assert running["fills"] and not running["stops"] and not running["kill_switch"]["active"]
+    assert daemon.ctl("activate", "--level", "flatten", "--reason", REASON).returncode == 0
+    status = daemon.status()
+    assert daemon.stop() == 0
+    out = tmp_path / "out"
+    done = daemon.hedgegridd("report", "--state-dir", str(daemon.state), "--out", str(out))
+    assert done.returncode == 0, done.stderr
+    found = json.loads((out / "summary.json").read_text())
+    assert found["fills"] == len(daemon.fills()) and not any("otherwise" in note for note in found["notes"])
+    money = status["account"]
+    assert abs(found["realized_usdt"] - money["realized_pnl_usdt"]) < 1e-6 and abs(found["fees_usdt"] - money["fees_usdt"]) < 1e-6
+    assert abs(found["equity_end_usdt"] - money["equity_usdt"]) < 1e-6
+    (stop,) = found["stops"]
+    html = (out / "report.html").read_text()
+    assert f">{stop['id']}<" in html and "&lt;script&gt;alert(1)" in html and "<script>alert(1)" not in html
+    wrong = daemon.hedgegridd("report", "--state-dir", str(daemon.state), "--from", "yesterday")
+    assert wrong.returncode == 2 and "expected a time" in wrong.stderr
