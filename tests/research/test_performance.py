@@ -147,3 +147,27 @@ def test_without_a_journal_or_a_checkpoint_it_says_so(tmp_path: Path) -> None:
     empty.close()
     with pytest.raises(StateError, match="no checkpoint"):
         performance.made(tmp_path / "journal", REGISTRY, None, None, None)
+
+
+def test_a_journal_whose_beginning_was_pruned_is_told_from_where_it_is_kept(tmp_path: Path) -> None:
+    run = Kept(Case(3), tmp_path / "journal")
+    turns: list[int] = []
+
+    def turn(now: int) -> None:
+        turns.append(now)
+        if len(turns) == 60:
+            traits = {"carries": sorted(run.feed.carries), "cadence_ms": run.feed.cadence_ms}
+            engine = json.loads(json.dumps(run.engine.dump()))
+            run.journal.rotate({"version": "0", "config": run.config.raw, "feed": traits, "engine": engine})
+
+    outcome = run.run(turn)
+    run.journal.close()
+    assert len(turns) > 100
+    whole = performance.made(tmp_path / "journal", REGISTRY, None, None, None)
+    names = sorted({path.name.split(".")[0] for path in (tmp_path / "journal").glob("inputs-*")})
+    for path in (tmp_path / "journal").glob("inputs-*"):
+        if path.name.split(".")[0] != names[-1]:
+            path.unlink()
+    found = performance.made(tmp_path / "journal", REGISTRY, None, None, None)
+    assert any("were pruned" in note for note in found["notes"]), found["notes"]
+    assert 0 < found["bars"] < whole["bars"] and found["equity_end_usdt"] == whole["equity_end_usdt"] == outcome.equity
