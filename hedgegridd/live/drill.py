@@ -69,7 +69,8 @@ class Child:
     async def line(self, seconds: float) -> Json:
         """The next line from it. Lost where there is none in time."""
         try:
-            said = await asyncio.wait_for(self._lines.get(), seconds)
+            async with asyncio.timeout(seconds):  # `wait_for` may swallow a cancel that comes with the line
+                said = await self._lines.get()
         except TimeoutError:
             raise Lost(f"it said nothing for {seconds:g} s") from None
         if isinstance(said, str):

@@ -159,7 +159,8 @@ class PluginFolder:
     async def _watch(self) -> None:
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wanted.wait(), RESCAN)
+                async with asyncio.timeout(RESCAN):  # `wait_for` may swallow the cancel of `close`
+                    await self._wanted.wait()
                 await self._settle()
             seen = {path: entry.stamp for path, entry in self._entries.items() if not entry.removed}
             found = await self._loop.run_in_executor(None, self._scan, seen)

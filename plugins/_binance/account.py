@@ -120,7 +120,8 @@ class Account:
         """Try until there is one."""
         pause, said = FIRST_PAUSE_S, False
         try:
-            await asyncio.wait_for(self.heard.wait(), FIRST_WAIT_S)
+            async with asyncio.timeout(FIRST_WAIT_S):  # `wait_for` may swallow the cancel at the end
+                await self.heard.wait()
         except TimeoutError:
             pass
         while True:

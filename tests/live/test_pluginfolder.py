@@ -252,3 +252,22 @@ def test_settings_that_changed_reach_the_file(tmp_path: Path) -> None:
         assert await at.reason(str(file)) == "b"
 
     watch(tmp_path, body=body)
+
+
+def test_it_ends_in_whatever_moment_a_change_comes(tmp_path: Path) -> None:
+    """A notice and the end in the same turn of the loop: it went on watching, and its daemon never ended."""
+
+    async def ended(turns: int) -> None:
+        folder = Watched(tmp_path).folder
+        await asyncio.sleep(0.6)  # the first scan is done, and it waits
+        folder._wanted.set()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        closing = asyncio.create_task(folder.close())
+        done, _ = await asyncio.wait([closing], timeout=20)
+        assert done, "it watches on"
+
+    async def main() -> None:
+        await asyncio.gather(*(ended(turns) for turns in range(6)))
+
+    asyncio.run(main())
