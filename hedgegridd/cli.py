@@ -59,12 +59,12 @@ def taught(command: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
-def _loaded(path: Path) -> tuple[Config, Registry]:
-    from hedgegridd.config import load
+def _loaded(path: Path, to_close: bool = False) -> tuple[Config, Registry]:
+    from hedgegridd.config import load, load_to_close
     from hedgegridd.errors import PluginError
     from hedgegridd.plugins import load_exchange, load_shipped
 
-    config, registry = load(path), load_shipped()
+    config, registry = (load_to_close if to_close else load)(path), load_shipped()
     if wrong := load_exchange(config.exchange.file, path.parent, registry):
         raise PluginError(wrong)
     return config, registry
@@ -163,7 +163,7 @@ def flatten(config_path: Path, leg: str, state_dir: str, socket: str, yes: bool)
 
     if not yes:
         raise click.UsageError("this closes positions at market; say --yes to do it")
-    config, registry = _loaded(config_path)
+    config, registry = _loaded(config_path, to_close=True)
     sys.exit(breakglass.flatten(config, registry, leg, state_dir, socket, os.environ, click.echo))
 
 

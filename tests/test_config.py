@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hedgegridd.check import check_file
-from hedgegridd.config import load, read
+from hedgegridd.config import load, load_to_close, read
 from hedgegridd.errors import ConfigError
 from hedgegridd.plugins import load_shipped
 
@@ -162,6 +162,15 @@ def test_a_name_that_is_not_there(file: Path) -> None:
     assert told(file) == []
     put(file, MINIMAL + '[exchange.binance]\napi_key = "${KEY}"\n')
     assert told(file) == [], "the paper exchange needs no key"
+
+
+def test_whoever_must_close_does_not_need_what_only_tells(file: Path) -> None:
+    put(file, HOOK)
+    assert load_to_close(file).alert["slack"]["enabled"] is False
+    put(file, HOOK + '[limits]\nequity_usdt = "much"\n')
+    with pytest.raises(ConfigError) as raised:
+        load_to_close(file)
+    assert [problem.path for problem in raised.value.problems] == ["limits.equity_usdt"]
 
 
 def test_a_number_from_outside(file: Path) -> None:

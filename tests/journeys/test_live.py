@@ -106,6 +106,19 @@ def test_break_glass_closes_with_the_daemon_dead(daemon: LiveProcess) -> None:
     assert daemon.truth()[:2] == ({}, set())
 
 
+def test_break_glass_closes_where_the_secret_of_an_alert_is_not_there(tmp_path: Path) -> None:
+    def telling(sim: Any) -> dict[str, Any]:
+        return live_settings(sim, alert={"telegram": {"token": "${SIM_TOKEN}", "chat_id": "1", "min_severity": "CRITICAL"}})
+
+    with live(tmp_path, telling) as daemon:  # a credential of the service is none of the shell of somebody in a hurry
+        daemon.env["SIM_TOKEN"] = "1:a"
+        daemon.both_held().kill()
+        del daemon.env["SIM_TOKEN"]
+        done = daemon.hedgegridd("flatten", "--config", str(daemon.config_path), "--state-dir", str(daemon.state), "--yes")
+        assert done.returncode == 0, (done.stdout, done.stderr)
+        assert not daemon.truth()[0] and daemon.engaged()["active"]
+
+
 def test_break_glass_hears_no_prices_and_closes_at_market(tmp_path: Path) -> None:
     slow = {"use_market_orders": False, "method": "twap", "over_seconds": 20.0}
     with live(tmp_path / "d", lambda sim: live_settings(sim, flatten=slow)) as daemon:
