@@ -311,8 +311,8 @@ class Panel:
     def hold(self, symbol: str = "", leg: int = BOTH) -> str:
         """Why openers are withheld by a guard right now, in the whole account or on this leg; "" = by none."""
         for guard in self.guards.values():
-            if guard.state == "unknown":
-                return f"breaker {guard.name}: unknown: {guard.why}"
+            if guard.state == "unknown" or (guard.state == "tripped" and guard.unknown_since):  # one that warned is no less blind
+                return f"breaker {guard.name}: {'' if guard.state == 'unknown' else 'tripped, and now '}unknown: {guard.why}"
             if guard.state == "tripped" and guard.pause_until and (not guard.acted or guard.reaches(symbol, leg)):
                 return f"breaker {guard.name}: paused: {guard.why}"
         return ""

@@ -122,6 +122,17 @@ def test_a_breach_of_a_halt_seen_after_blindness_is_no_second_trip() -> None:
 
 
 @pytest.mark.parametrize(("level", "trip"), [(Level.HALT, Trip("over", symbol="ETHUSDT", leg=0)), (Level.WARN, Trip("over"))])
+def test_one_that_warned_or_stopped_a_leg_withholds_openers_while_it_is_blind(level: Level, trip: Trip) -> None:
+    made, guard = panel(on_trip=level)
+    made.hear(guard, Verdict(trip), 0)
+    assert not made.hold()
+    made.hear(guard, Verdict(unknown="stale"), 1_000)
+    assert "unknown" in made.hold() and "unknown" in made.hold("BTCUSDT", 1)
+    made.hear(guard, Verdict(trip), 2_000)
+    assert not made.hold()
+
+
+@pytest.mark.parametrize(("level", "trip"), [(Level.HALT, Trip("over", symbol="ETHUSDT", leg=0)), (Level.WARN, Trip("over"))])
 def test_a_guard_that_stopped_less_than_the_account_halts_it_when_it_is_blind(level: Level, trip: Trip) -> None:
     made, guard = panel(on_trip=level, grace_ms=30_000)
     assert isinstance(made.hear(guard, Verdict(trip), 1), Tripped)
