@@ -25,9 +25,10 @@ from hedgegridd.control.client import Client, Unreachable
 from hedgegridd.control.protocol import Fault
 from hedgegridd.errors import AlreadyRunning
 from hedgegridd.heart.desk import LEGS
+from hedgegridd.heart.killswitch import level_of
 from hedgegridd.live import lease
 from hedgegridd.live.latch import Latch
-from hedgegridd.model import Mode
+from hedgegridd.model import Level, Mode
 from hedgegridd.plugins import Registry
 from hedgegridd.savefile import load
 from hedgegridd.schema import Config
@@ -68,7 +69,8 @@ def _engage(state: Path, level: str, say: Say) -> None:
     try:
         state.mkdir(mode=0o750, parents=True, exist_ok=True)
         latch = Latch(state / "killswitch.json")
-        if not latch.read().active:
+        found = latch.read()
+        if not found.active or level_of(found.level, Level.HALT) < level_of(level, Level.HALT):  # a halt closes nothing
             content = {"active": True, "level": level, "phase": "requested", "reason": REASON, "source": SOURCE}
             latch.write({**content, "actor": f"uid={os.getuid()}", "since": time.time_ns() // 1_000_000})
     except OSError as error:

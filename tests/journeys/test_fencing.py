@@ -110,6 +110,18 @@ def test_a_daemon_with_another_state_directory_is_found_and_stopped(daemon: Live
     closed_once(daemon, before)
 
 
+def test_one_that_is_halted_and_has_another_state_directory_is_told_to_close(daemon: LiveProcess, tmp_path: Path) -> None:
+    before = noted(daemon)
+    daemon.call("activate", reason="only halted", level="halt")
+    begun = time.monotonic()
+    done = break_glass(daemon, tmp_path / "elsewhere")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "closed by that daemon" in done.stdout and daemon.runs and time.monotonic() - begun < 20
+    closed_once(daemon, before)
+    found = daemon.flat()["kill_switch"]
+    assert (found["level"], found["reason"]) == ("flatten", "only halted")
+
+
 def test_a_daemon_that_is_starting_meanwhile_acts_before_or_not_at_all(daemon: LiveProcess) -> None:
     before = noted(daemon)
     daemon.kill()
