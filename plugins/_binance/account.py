@@ -385,7 +385,7 @@ class Account:
             start = max(newest, start + 1)
 
     def _pay(self, row: Row) -> bool:
-        kind, symbol, income = str(row["incomeType"]), str(row.get("symbol") or ""), float(row["income"])
+        kind, symbol, income = str(row["incomeType"]), str(row.get("symbol") or ""), number(row["income"])
         name = f"{kind}-{row.get('tranId') or row['time']}-{symbol}-{row['income']}"
         if name in self._paid or kind in IN_FILLS or row.get("asset") != "USDT":
             return False

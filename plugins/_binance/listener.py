@@ -18,7 +18,7 @@ from .account import Account
 from .errors import NOT_JSON, Act, Fault
 from .inquiry import Inquiry
 from .market import MALFORMED
-from .shapes import LEGS, OURS, AlgoTold, OrderTold, Row, Scale, algo_told, forced, is_bridge, named, order_told
+from .shapes import LEGS, OURS, AlgoTold, OrderTold, Row, Scale, algo_told, forced, is_bridge, named, number, order_told
 from .streams import Stream
 from .told import Told
 from .wire import Wire
@@ -215,7 +215,7 @@ class Listener:
         if told.get("m") in TRANSFERS:
             for row in told.get("B", []):
                 if row.get("a") == "USDT" and row.get("bc"):
-                    self.account.moved(int(said.get("T") or said["E"]), float(row["bc"]))
+                    self.account.moved(int(said.get("T") or said["E"]), number(row["bc"]))
         for row in told.get("P", []):
             if row.get("s") in self.instruments and row.get("ps") in LEGS:
                 leg: Leg = LEGS[row["ps"]]

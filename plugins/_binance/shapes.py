@@ -7,6 +7,7 @@ Pure. What is sent is made from whole ticks and lots by decimal arithmetic, so t
 from __future__ import annotations
 
 from decimal import Decimal
+from math import isfinite
 from typing import Any, NamedTuple
 
 from hedgegridd.model import Bar, Fill, Held, Instrument, Leg, Order, OrderState, Role, Side, entry_side
@@ -67,8 +68,11 @@ def plain(units: int, size: Decimal) -> str:
 
 
 def number(text: Any) -> float:
-    """A number the exchange wrote; None and "" are how it writes that there is none."""
-    return float(text) if text not in (None, "") else 0.0
+    """A number the exchange wrote; None and "" are how it writes that there is none. ValueError for what no sum may be made with."""
+    found = float(text) if text not in (None, "") else 0.0
+    if not isfinite(found):
+        raise ValueError("not a finite number")
+    return found
 
 
 def whole(text: Any) -> int:
@@ -227,7 +231,7 @@ def fill_of(row: Row, by: Scale, client_id: str) -> Fill:
 
 def usdt_of(rows: list[Row]) -> float | None:
     """The wallet: USDT, found by name. None where the list does not have it."""
-    return next((float(row["balance"]) for row in rows if row.get("asset") == "USDT"), None)
+    return next((number(row["balance"]) for row in rows if row.get("asset") == "USDT"), None)
 
 
 def unrealized_of(rows: list[Row]) -> float:

@@ -40,6 +40,16 @@ def test_what_is_held_is_never_nothing(amount: str, lots: int) -> None:
     assert shapes.held_of(row, BTC) == ("BTCUSDT", Leg.LONG, lots, pytest.approx(500_000.0))
 
 
+@pytest.mark.parametrize("text", ["NaN", "Infinity", "-inf", float("nan"), "1e999"])
+def test_no_sum_is_made_with_what_is_no_number(text: Any) -> None:
+    row = {"symbol": "BTCUSDT", "positionSide": "LONG", "positionAmt": "0.001", "entryPrice": text}
+    for look in (shapes.number, BTC.ticks, BTC.lots, lambda text: shapes.usdt_of([{"asset": "USDT", "balance": text}])):
+        with pytest.raises((ValueError, OverflowError)):
+            look(text)
+    with pytest.raises(ValueError, match="finite"):
+        shapes.held_of(row, BTC)
+
+
 # --- numbers ----------------------------------------------------------------------------------------------------------
 
 
