@@ -7,6 +7,7 @@ breaker (`worstcase`), and asks the gates of live trading. A rule is a function 
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -103,17 +104,24 @@ def command(path: Path, *, as_json: bool = False, strict: bool = False, show: bo
 effective = show  # the name that a parameter of `command` hides
 
 
+def _digits(value: float) -> str:
+    """A price or quantity of any size, never as 0 or 1e-05: six digits that count, and all of those before the point."""
+    if value >= 1e5:
+        return f"{value:,.0f}"
+    return f"{value:,.{max(0, 5 - math.floor(math.log10(value)))}f}".rstrip("0").rstrip(".") if value > 0 else f"{value:g}"
+
+
 def _lines(path: Path, findings: list[Finding], values: list[dict[str, Any]], grid: list[dict[str, Any]], failed: bool) -> Iterator[str]:
     width = max((len(row["path"]) for row in values), default=0)
     yield from (f"{row['path']:<{width}}  {json.dumps(row['value'], default=str):<24}  {row['origin']}" for row in values)
     for row in grid:
         yield (
-            f"{row['symbol']} {row['leg']} full at {row['price']:,.0f}: {row['qty']:g} coins in {row['rungs']} rungs, "
+            f"{row['symbol']} {row['leg']} full at {_digits(row['price'])}: {_digits(row['qty'])} coins in {row['rungs']} rungs, "
             f"{row['notional_usdt']:,.0f} USDT; stopped out it loses {row['loss_at_stop_usdt']:,.0f} USDT, "
             f"maintenance margin {row['maint_margin_usdt']:,.0f} USDT"
         )
         if row["size_limit_holds_to_price"] is not None:
-            yield f"  max_position_usdt holds up to a price of {row['size_limit_holds_to_price']:,.0f}"
+            yield f"  max_position_usdt holds up to a price of {_digits(row['size_limit_holds_to_price'])}"
     yield from (f"{one.severity}: {one.path}: {one.text}" for one in findings)
     errors = sum(one.severity == ERROR for one in findings)
     yield f"{path}: {errors} error(s), {len(findings) - errors} warning(s){'' if failed else ': fine'}"
@@ -178,9 +186,14 @@ def _desk(config: Config, registry: Registry, where: str, item: Any, equity: flo
     return desk._replace(legs=filled.full_legs(plugin.thing, settings, desk.instrument, price, equity)), findings
 
 
+def _folders(config: Config) -> list[Path]:
+    """Where plugin files of others lie."""
+    return foreign_folders(config.daemon.plugin_dirs, Path(config.files[0]).parent if config.files else Path())
+
+
 def _elsewhere(config: Config, registry: Registry, where: str, name: str) -> Finding:
     """A strategy that does not ship with the package: doubtful where a plugin file speaks of it, wrong where none does."""
-    folders = foreign_folders(config.daemon.plugin_dirs, Path(config.files[0]).parent if config.files else Path())
+    folders = _folders(config)
     shipped = ", ".join(registry.strategies)
     if file := mentioned(name, folders):
         hint = f"{file} speaks of it: it thinks in a process of its own, and nobody checks its filled grid"
@@ -230,14 +243,17 @@ def _rest(keys: Any) -> dict[str, Any]:
 
 def plugin_names(case: Case) -> Iterator[Finding]:
     """A table for a plugin that is not there guards nothing; a foreign one may still be dropped in."""
+    folders = _folders(case.config)
     for kind in ("breaker", "alert", "service"):
         known = case.registry.of(kind)
         for name in getattr(case.config, kind):
             origins = {origin for path, origin in case.config.origins.items() if path.startswith(f"{kind}.{name}.")}
             if name in known or (origins and all(origin.startswith("preset ") for origin in origins)):
                 continue
+            if mentioned(name, folders):
+                continue  # a foreign file speaks of it: it is that one's table, however near to a name of ours
             near = meant(name, known)
-            expected = f"a {kind} that is loaded: {', '.join(known)}"
+            expected = f"{'an' if kind == 'alert' else 'a'} {kind} that is loaded: {', '.join(known)}"
             yield finding(ERROR if near else WARNING, f"{kind}.{name}", None, expected, near or "a plugin dropped in later may bring it")
 
 

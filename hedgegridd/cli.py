@@ -159,11 +159,12 @@ def preflight(config_path: Path, as_json: bool) -> None:
 @taught
 def flatten(config_path: Path, leg: str, state_dir: str, socket: str, yes: bool) -> None:
     """Break-glass: engage the kill switch and close positions, with the daemon alive, hung or dead."""
-    from hedgegridd.live import breakglass
+    from hedgegridd.live import breakglass, log
 
     if not yes:
         raise click.UsageError("this closes positions at market; say --yes to do it")
     config, registry = _loaded(config_path, to_close=True)
+    log.setup(config.daemon.log_level, config.secrets)
     sys.exit(breakglass.flatten(config, registry, leg, state_dir, socket, os.environ, click.echo))
 
 

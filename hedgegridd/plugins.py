@@ -328,11 +328,24 @@ def equip(thing: Any, table: dict[str, Any], where: str) -> tuple[Any, list[Prob
 
     A strategy is not equipped: its settings differ per instrument.
     """
-    one = thing() if isinstance(thing, type) else thing
-    settings, problems = fill(getattr(one, "Settings", None), table, where)
+    settings, problems = fill(getattr(thing, "Settings", None), table, where)
+    one = _made(thing, settings) if isinstance(thing, type) else thing
     if settings is not None:
         one.settings = settings
     return one, problems
+
+
+def _made(thing: type, settings: Any) -> Any:
+    """An instance; a constructor that cannot do without one argument is given the settings."""
+    import inspect  # only where something is made
+
+    try:
+        inspect.signature(thing).bind()
+    except TypeError:
+        return thing(settings)
+    except ValueError:  # the interpreter does not know what it takes
+        pass
+    return thing()
 
 
 def fill(settings: type | None, table: dict[str, Any], where: str) -> tuple[Any, list[Problem]]:

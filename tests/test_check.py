@@ -267,3 +267,23 @@ def test_the_tiers_of_the_equity_stop_are_in_order(tiers: dict[str, Any], path: 
 def test_a_window_of_maintenance_that_cannot_be_is_an_error() -> None:
     told = found({"maintenance": [{"start": "2:00", "end": "03:00"}]})
     assert {path: severity for path, (severity, _) in told.items() if path.startswith("maintenance")} == {"maintenance[0].start": "error"}
+
+
+@pytest.mark.parametrize("kind", ["breaker", "alert", "service"])
+def test_a_table_whose_name_a_plugin_file_speaks_of_is_that_file_s(kind: str, tmp_path: Path) -> None:
+    name = {"breaker": "funding_cost", "alert": "slack2", "service": "prometheus2"}[kind]  # each near to one that ships
+    over = {"daemon": {"plugin_dirs": [str(tmp_path)]}, kind: {name: {"limit": 5}}}
+    assert found(over)[f"{kind}.{name}"][0] == "error"
+    (tmp_path / "mine.py").write_text(f'class It:\n    name = "{name}"\n')
+    assert f"{kind}.{name}" not in found(over)
+
+
+def test_cheap_coins_have_prices_and_not_zero(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cheap = PAPER.read_text().replace("start_price = 100000.0", "start_price = 0.0000123")
+    cheap = cheap.replace("tick_size = 0.1", "tick_size = 0.00000001").replace("lot_size = 0.001", "lot_size = 1")
+    path = tmp_path / "cheap.toml"
+    path.write_text(cheap.replace("base_qty = 0.002 ", "base_qty = 10_000_000 "))
+    command(path)
+    said = capsys.readouterr().out
+    assert "long full at 0.0000123: 159,374,24" in said
+    assert "up to a price of 0.0000" in said

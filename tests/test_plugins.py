@@ -274,3 +274,12 @@ def test_a_foreign_exchange_that_the_configuration_names_is_vetted(tmp_path: Pat
     file.chmod(0o666)
     with pytest.raises(PluginError):
         plugins.load_trusted(file, Registry())
+
+
+@pytest.mark.parametrize(("head", "given"), [("settings", True), ("settings=None", False), ("*a, **k", False), ("", False)])
+def test_a_constructor_that_wants_one_argument_is_given_the_settings(head: str, given: bool, tmp_path: Path) -> None:
+    made = f"    def __init__(self, {head}):\n        self.given = {'settings' if head == 'settings' else 'None'}\n    def check"
+    [(_, thing)] = plugins.collect(*module(GOOD.replace("    def check", made), tmp_path))
+    one, problems = plugins.equip(thing, {"max_spread_bps": 12.5}, "breaker.spread")
+    assert problems == [] and one.settings.max_spread_bps == 12.5
+    assert (one.given is one.settings) == given

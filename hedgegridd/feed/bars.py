@@ -12,7 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from hedgegridd.errors import FeedError
-from hedgegridd.feed.steps import Place, to_steps, to_times
+from hedgegridd.feed.steps import Place, to_lots, to_steps, to_times
 from hedgegridd.feed.tables import Batch, batches, shape
 from hedgegridd.model import Bar, Gap, Instrument
 from hedgegridd.times import iso
@@ -98,7 +98,7 @@ class BarTape:
     def _bars(self, batch: Batch, opens: list[int]) -> list[Bar]:
         place, tick = batch.place, self.instrument.tick_size
         columns = [to_steps(batch.column(i), tick, name, place) for i, name in enumerate(_PRICES, 1)]
-        volumes = to_steps(batch.column(5), self.instrument.lot_size, "volume", place)
+        volumes = to_lots(batch.column(5), self.instrument.lot_size, "volume", place)
         symbol, interval, bars = self.symbol, self.interval_ms, list[Bar]()
         for opened, o, high, low, close, volume in zip(opens, *columns, volumes, strict=True):
             if not (0 < low <= o <= high and low <= close <= high and volume >= 0):

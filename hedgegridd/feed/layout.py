@@ -40,6 +40,12 @@ def interval_ms(text: str) -> int:
     return int(match[1]) * UNIT_MS[match[2]]
 
 
+def interval_text(length_ms: int) -> str:
+    """The length in ms as "1m", "15m", "1h" ..., in the largest unit that is whole."""
+    unit = max((name for name, size in UNIT_MS.items() if length_ms % size == 0), key=UNIT_MS.__getitem__)
+    return f"{length_ms // UNIT_MS[unit]}{unit}"
+
+
 def find(path: Path, symbols: Sequence[str], interval: str = DEFAULT_INTERVAL, symbol: str | None = None) -> list[Source]:
     """What to read at `path` for `symbols`. `symbol` says what a file holds, whatever its name; in a root it picks one."""
     if symbol is not None and symbol not in symbols:

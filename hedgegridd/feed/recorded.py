@@ -48,6 +48,7 @@ class Recorded:
         self.symbols = tuple(dict.fromkeys(symbol for tape in self.tapes for symbol in tape.symbols))
         self.pushed = False
         self.cadence_ms = max(tape.cadence_ms for tape in self.tapes)
+        self.interval_ms = max(tape.interval_ms for tape in self.tapes)
         funding = {"funding"} if all(symbol in self.schedules for symbol in self.symbols) else set[str]()
         self.carries = frozenset.intersection(*(tape.carries | funding for tape in self.tapes))
 

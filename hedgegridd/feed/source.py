@@ -114,7 +114,8 @@ def open_recorded(
                 schedules[name] = Schedule(name, files, None if funding_bps is None else funding_bps / 10_000)
             elif "funding" not in tape.carries:
                 raise FeedError(
-                    f"{path}: no funding data for {name} (looked for funding/{name}.parquet around it): set funding_bps, 0 if none"
+                    f"{path}: no funding data for {name} (looked for funding/{name}.parquet around it): "
+                    "set backtest.funding_bps, for a daemon feed.funding_bps, to a rate per settlement; 0 = none was paid"
                 )
     return Recorded(tapes, schedules, since=since, until=until)
 

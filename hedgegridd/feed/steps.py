@@ -1,11 +1,13 @@
 """Turning recorded prices and quantities into ticks and lots.
 
 One law: a value that is not on the instrument's grid is refused, with file, row and value; it is never silently moved to the
-nearest step, for then fills and fees would be computed on a price that never was.
+nearest step, for then fills and fees would be computed on a price that never was. A bar's volume alone is counted in what lots are
+full: the filters of today are coarser or finer than those the bar was traded by.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -53,6 +55,18 @@ def to_step(value: float, step: float, name: str, place: Place) -> int:
         if abs(exact - count) <= OFF_STEP + FLOAT_NOISE * exact:
             return count
     return to_steps((value,), step, name, place)[0]
+
+
+def to_lots(values: Sequence[Any], lot: float, name: str, place: Place) -> list[int]:
+    """A column of volumes in whole lots, rounded down: a sum that nothing is priced by may have been traded in finer lots."""
+    counts: list[int] = []
+    try:
+        for value in values:
+            exact = value / lot
+            counts.append(math.floor(exact + OFF_STEP + FLOAT_NOISE * exact))
+    except (TypeError, ValueError, OverflowError):
+        raise place.error(f"{name} is {values[len(counts)]!r}, expected a number", len(counts)) from None
+    return counts
 
 
 def _off(name: str, value: float, step: float) -> str:

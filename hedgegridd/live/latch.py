@@ -108,11 +108,16 @@ def _engaged(text: bytes) -> bool:
 def _parse(time: int, text: bytes, path: Path) -> KillFile:
     try:
         content = json.loads(text)
-        active = content["active"]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        return KillFile(time, None, reason=f"kill switch file {path} is not understood: {type(error).__name__}: {error}")
+    except (ValueError, RecursionError) as error:
+        return KillFile(time, None, reason=f"kill switch file {path} is no JSON: {error}")
+    if not isinstance(content, dict):
+        return KillFile(
+            time, None, reason=f'kill switch file {path}: is {str(content)[:40]!r}, expected {{"active": true, "reason": "..."}}'
+        )
+    active = content.get("active")
     if not isinstance(active, bool):
-        return KillFile(time, None, reason=f"kill switch file {path}: active is {str(active)[:40]!r}, expected true or false")
+        said = f"is {str(active)[:40]!r}" if "active" in content else "is missing"
+        return KillFile(time, None, reason=f"kill switch file {path}: active {said}, expected true or false")
     return KillFile(time, active, _word(content.get("level")), _word(content.get("reason")), source=_word(content.get("source")))
 
 

@@ -258,7 +258,7 @@ _ACTS = {
     "flat": _Line("CRITICAL", "flat: {reason} ({cancelled_orders} orders cancelled)", "flat"),
     "emergency_stop": _Line("CRITICAL", "{symbol} {leg} unprotected: emergency stop at {trigger} ticks (0 = closed)", "unprotected"),
     "stranger": _Line("CRITICAL", "{symbol}: a fill that was not ours: {reason}"),
-    "reconciled": _Line("WARNING", "reconciled with the exchange: {what}"),
+    "reconciled": _Line("WARNING", "reconciled with the exchange: {what}, {whose}"),
     "rejected": _Line("WARNING", "order {client_id} refused: {code} {reason}"),
     "withdrawn": _Line("WARNING", "order {client_id} withdrawn: {reason}"),
     "fill": _Line("INFO", "fill {symbol} {leg} {side} {qty} @ {price}, {role}, realized {realized} USDT"),
@@ -301,6 +301,7 @@ def act(kind: str, data: Mapping[str, Any]) -> None:
         return
     known = _Known({key: _word(key, value) for key, value in data.items()})
     fields: dict[str, Any] = {key: value for key, value in known.items() if isinstance(value, str | int | float) and value != ""}
+    known["whose"] = known.get("client_id") or f"{known['symbol']} {known['leg']}"
     if kind in _BREAKER_ACTS:
         fields["breaker"] = fields.pop("name", None)
     fields.setdefault("order_id", fields.get("client_id"))

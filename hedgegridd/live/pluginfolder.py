@@ -253,7 +253,7 @@ class PluginFolder:
         entry = self._entry_of(host.name)
         if entry is None:
             return
-        if host.state == "loaded" and (why := self._name_fault(host)):
+        if host.state in ("loaded", "refused") and (why := self._name_fault(host)):  # before its table, which is that of the name's owner
             host.refuse(why)
         if host.state == "refused":
             self._refuse(host.source.file, entry, host.source.sha256, host.reason, host)

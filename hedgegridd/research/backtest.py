@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from hedgegridd import __version__
 from hedgegridd.errors import ConfigError, HedgegriddError, Problem
+from hedgegridd.feed.layout import interval_text
 from hedgegridd.feed.source import open_feed
 from hedgegridd.heart.build import build, start_equity
 from hedgegridd.kernel import metrics
@@ -182,7 +183,7 @@ def _head(job: Job, feed: Any, recorder: Recorder, outcome: Outcome) -> dict[str
         "version": __version__,
         "engine": outcome.engine,
         "symbols": list(feed.symbols),
-        "interval": job.table.interval,
+        "interval": interval_text(feed.interval_ms),
         "data": job.table.data,
         "start": iso(recorder.course.first),
         "end": iso(recorder.course.last),

@@ -200,19 +200,21 @@ class Batch:
         """In ticks and lots."""
         tick, lot = tape.instrument.tick_size, tape.instrument.lot_size
         o, high, low, close = (self._steps(column, tick) for column in (1, 2, 3, 4))
-        volume = self._steps(5, lot)
+        volume = self._steps(5, lot, whole=False)
         sound = (low > 0) & (low <= o) & (o <= high) & (low <= close) & (close <= high) & (volume >= 0)
         if not sound.all():
             raise Odd
         return Block(opens + tape.interval_ms, o, high, low, close, volume)
 
-    def _steps(self, column: int, step: float) -> Any:
-        """`feed.steps.to_steps` of a whole column."""
+    def _steps(self, column: int, step: float, *, whole: bool = True) -> Any:
+        """`feed.steps.to_steps` of a whole column; `to_lots` where it need not be `whole` steps."""
         import numpy
 
         exact = self._numbers(column, whole=False) / step
         if not (numpy.abs(exact) < EXACT).all():
             raise Odd
+        if not whole:
+            return numpy.floor(exact + OFF_STEP + FLOAT_NOISE * exact).astype(numpy.int64)
         count = numpy.rint(exact)
         if (numpy.abs(exact - count) > OFF_STEP + FLOAT_NOISE * exact).any():
             raise Odd

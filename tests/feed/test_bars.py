@@ -58,7 +58,8 @@ def test_taken_up_anywhere_it_is_the_suffix(tmp_path: Path, btc: Instrument, par
         ({2: (3, 0.0)}, "row 3: no bar can be"),
         ({2: (5, -1.0)}, "row 3: no bar can be"),
         ({1: (4, 100.15)}, r"row 2: close 100\.15 is not a multiple of tick_size 0\.1"),
-        ({1: (5, 0.0005)}, "row 2: volume 0.0005 is not a multiple of lot_size"),
+        ({1: (5, "x")}, "row 2: volume is 'x', expected a number"),
+        ({1: (5, float("nan"))}, "row 2: volume is nan, expected a number"),
         ({3: (1, "")}, "row 4: open is '', expected a number"),
     ],
 )
@@ -96,3 +97,12 @@ def test_reading_streams(tmp_path: Path, btc: Instrument, text: Writer, klines: 
 def test_an_empty_table_is_an_error(tmp_path: Path, btc: Instrument, text: Writer) -> None:
     with pytest.raises(FeedError, match="no rows"):
         tape(btc, text(tmp_path / "b.csv", [], NAMES)).first()
+
+
+@pytest.mark.parametrize(("volume", "lots"), [(14.155000000000001, 14_155), (0.0005, 0), (0.0029999, 2), (7.0, 7_000)])
+def test_a_volume_between_lots_is_counted_in_the_full_ones(
+    tmp_path: Path, btc: Instrument, text: Writer, klines: Any, volume: float, lots: int
+) -> None:
+    rows = klines(2)
+    rows[1][5] = volume
+    assert [event.volume for event in tape(btc, text(tmp_path / "b.csv", rows)).events(0) if isinstance(event, Bar)][1] == lots

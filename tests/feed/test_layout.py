@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from hedgegridd.errors import FeedError
-from hedgegridd.feed.layout import find, funding_files, interval_ms
+from hedgegridd.feed.layout import find, funding_files, interval_ms, interval_text
 
 T0, DAY = 1_700_006_400_000, 86_400_000
 BOTH = ["BTCUSDT", "ETHUSDT"]
@@ -74,3 +74,11 @@ def test_errors_say_where_and_what_is_there(root: Path, where: str, options: dic
 
 def test_intervals() -> None:
     assert [interval_ms(text) for text in ("1m", "15m", "1h", "1d")] == [60_000, 900_000, 3_600_000, DAY]
+    assert [interval_text(length) for length in (1_000, 60_000, 900_000, 5_400_000, 3_600_000, DAY)] == [
+        "1s",
+        "1m",
+        "15m",
+        "90m",
+        "1h",
+        "1d",
+    ]

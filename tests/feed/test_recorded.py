@@ -66,7 +66,7 @@ def test_next_funding_tells_the_time_and_the_last_rate(root: Path, instruments: 
 
 def test_no_funding_is_refused_unless_a_rate_is_set(tmp_path: Path, instruments: Both, text: Writer, klines: Any) -> None:
     path = text(tmp_path / "BTCUSDT.csv", klines(20, T0 - 10 * MINUTE))
-    with pytest.raises(FeedError, match=r"no funding data for BTCUSDT .* set funding_bps"):
+    with pytest.raises(FeedError, match=r"no funding data for BTCUSDT .* set backtest.funding_bps, for a daemon feed.funding_bps"):
         open_recorded(path, instruments)
     events = list(open_recorded(path, instruments, funding_bps=1.0).events(0))
     assert [e for e in events if isinstance(e, Funding)] == [Funding("BTCUSDT", T0, 0.0001, EIGHT)]

@@ -32,6 +32,7 @@ def test_closes_everything(home: Home, how: str) -> None:
     done = flatten(daemon, "--yes")
     assert done.returncode == 0, (done.stdout, done.stderr, daemon.log[-2000:])
     assert "flat" in done.stdout
+    assert all(" UTC " in line for line in done.stderr.splitlines()) and "DEBUG" not in done.stderr
     assert daemon.runs == (how == "alive")
     if how == "alive":
         daemon.flat()

@@ -122,3 +122,17 @@ def test_no_since_is_no_time(latch: Latch) -> None:
     latch.write({"active": False, "since": 0})
     assert json.loads(latch.path.read_text())["since"] == ""
     assert latch.read() == KillFile(0, False)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("stop!", "is no JSON"),
+        ("[1]", 'is \'[1]\', expected {"active": true, "reason": "..."}'),
+        ('{"reason": "x"}', "active is missing, expected true or false"),
+        ('{"active": "yes"}', "active is 'yes', expected true or false"),
+    ],
+)
+def test_what_is_not_understood_says_what_was_expected(latch: Latch, text: str, words: str) -> None:
+    latch.path.write_text(text)
+    assert words in latch.read(1).reason

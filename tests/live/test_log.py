@@ -282,6 +282,8 @@ def test_setup_on_standard_error_of_a_real_process() -> None:
             {"MESSAGE_ID": log.MESSAGE_IDS["unprotected"], "HEDGEGRIDD_SYMBOL": "BTCUSDT", "HEDGEGRIDD_LEG": "short"},
         ),
         ("storage", {"ok": False, "why": "full"}, "the disk failed, openers are withheld: full", {"PRIORITY": "2"}),
+        ("reconciled", {"what": "gone", "client_id": "hg1"}, "reconciled with the exchange: gone, hg1", {"HEDGEGRIDD_ORDER_ID": "hg1"}),
+        ("reconciled", {"what": "qty", "symbol": "X", "leg": 0}, "reconciled with the exchange: qty, X long", {"HEDGEGRIDD_SYMBOL": "X"}),
         ("rejected", {"client_id": "hg1"}, "order hg1 refused: ? ?", {"HEDGEGRIDD_ORDER_ID": "hg1"}),
         ("accepted", {"client_id": "hg1"}, 'accepted {"client_id": "hg1"}', {"PRIORITY": "7"}),
     ],

@@ -271,3 +271,16 @@ def test_it_ends_in_whatever_moment_a_change_comes(tmp_path: Path) -> None:
         await asyncio.gather(*(ended(turns) for turns in range(6)))
 
     asyncio.run(main())
+
+
+def test_a_name_that_is_taken_is_told_before_what_its_table_lacks(tmp_path: Path) -> None:
+    """The table is that of the name's owner, and nothing is wrong with it."""
+    (tmp_path / "a.py").write_text(breaker("it").replace("    def check", "    class Settings:\n        limit: float = 1.0\n    def check"))
+
+    async def body(at: Watched) -> None:
+        at.folder.configure({"breaker": {"it": {"limit": 2.0}}})
+        await at.change("loaded")
+        (tmp_path / "b.py").write_text(breaker("it"))
+        assert f"already registered by {tmp_path / 'a.py'}" in (await at.change("refused")).reason
+
+    watch(tmp_path, body=body)

@@ -43,8 +43,9 @@ def made(rng: random.Random, count: int = 700) -> tuple[list[tuple[Any, ...]], l
         hole = rng.random()
         time += MINUTE * (rng.randrange(62, 900) if hole < 0.01 else rng.randrange(1, 40) if hole < 0.03 else 1)
         close = max(10, price + round(rng.gauss(0, 80)))
+        finer = rng.choice((0.0, 0.0, 0.0004))  # a volume need not be in whole lots
         high, low = max(price, close) + rng.randrange(40), max(1, min(price, close) - rng.randrange(40))
-        rows.append((time, price / 10, high / 10, low / 10, close / 10, rng.randrange(0, 90_000) / 1000))
+        rows.append((time, price / 10, high / 10, low / 10, close / 10, rng.randrange(0, 90_000) / 1000 + finer))
         price = close
     for at in range(START // (8 * HOUR), rows[-1][0] // (8 * HOUR) + 2):
         if rng.random() < 0.9:
