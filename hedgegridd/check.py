@@ -328,7 +328,9 @@ def order_of_levels(case: Case) -> Iterator[Finding]:
     for path, value, beyond in pairs:
         limit = case.limit(beyond)
         if limit is not None and value >= limit:
-            severity = WARNING if case.config.origin(path) == "default" else ERROR
+            origins = (case.config.origin(path), case.config.origin(beyond))
+            mild = origins[0] == "default" or origins[1].startswith("environment ")  # a tighter stop is no reason not to start
+            severity = WARNING if mild else ERROR
             yield finding(severity, path, value, f"less than {beyond} = {limit:g}, which comes first: warn < pause < flatten")
     table = case.config.flatten
     if not table.use_market_orders and table.over_seconds >= table.deadline_seconds:

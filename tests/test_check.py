@@ -287,3 +287,9 @@ def test_cheap_coins_have_prices_and_not_zero(tmp_path: Path, capsys: pytest.Cap
     said = capsys.readouterr().out
     assert "long full at 0.0000123: 159,374,24" in said
     assert "up to a price of 0.0000" in said
+
+
+def test_a_variable_that_tightens_does_not_forbid_the_start() -> None:
+    path = "instrument[0].params.risk_management.max_drawdown_pct"
+    assert found({}, {"MAX_DRAWDOWN_PERCENT": "3"})[path][0] == "warning"
+    assert found({"breaker": {"drawdown": {"max_drawdown_pct": 3.0}}})[path][0] == "error"
