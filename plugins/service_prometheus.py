@@ -76,12 +76,12 @@ GAUGES: dict[str, tuple[str, Callable[[Status], Figure]]] = {
 
 
 def exposition(status: Status) -> str:
-    """The gauges in Prometheus' text format."""
+    """The gauges in Prometheus' text format; what is unknown is NaN, so that all fifteen are there from the first scrape."""
     lines = []
     for name, (text, figure) in GAUGES.items():
         value = figure(status)
-        if value is not None:
-            lines += [f"# HELP hedgegridd_{name} {text}", f"# TYPE hedgegridd_{name} gauge", f"hedgegridd_{name} {float(value):.17g}"]
+        shown = "NaN" if value is None else f"{float(value):.17g}"
+        lines += [f"# HELP hedgegridd_{name} {text}", f"# TYPE hedgegridd_{name} gauge", f"hedgegridd_{name} {shown}"]
     return "\n".join(lines) + "\n"
 
 

@@ -299,9 +299,9 @@ def metrics(document: dict[str, Any]) -> dict[str, float | None]:
 
 
 def exposition(document: dict[str, Any]) -> str:
-    """The same in Prometheus text format; a figure that is unknown is absent."""
+    """The same in Prometheus text format; a figure that is unknown is NaN."""
     lines = []
     for name, value in metrics(document).items():
-        if value is not None:
-            lines += [f"# HELP hedgegridd_{name} {HELP[name]}", f"# TYPE hedgegridd_{name} gauge", f"hedgegridd_{name} {float(value):.17g}"]
+        shown = "NaN" if value is None else f"{float(value):.17g}"
+        lines += [f"# HELP hedgegridd_{name} {HELP[name]}", f"# TYPE hedgegridd_{name} gauge", f"hedgegridd_{name} {shown}"]
     return "\n".join(lines) + "\n"
