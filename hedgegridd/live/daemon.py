@@ -495,15 +495,15 @@ class Daemon:
         if effect.kind == "fill":
             self.recent_fills.append(effect.data)
         if log.tells(effect.kind):
-            log.act(effect.kind, self._plain(effect.data))
+            log.act(effect.kind, self.plain(effect.data))
 
-    def _plain(self, data: dict[str, Any]) -> dict[str, Any]:
-        """An act in people's units, for the log: prices and coins, not ticks and lots."""
+    def plain(self, data: dict[str, Any]) -> dict[str, Any]:
+        """An act in people's units: prices and coins, not ticks and lots."""
         desk = self.engine.desks.get(data.get("symbol", ""))
         if data.get("actor") == "":
             data = {**data, "actor": "the daemon"}
         shown = {key: round(value, 8) if isinstance(value, float) else value for key, value in data.items()}
-        if desk is not None and "price" in data:
+        if desk is not None and "price" in data and "qty" in data:
             tick, lot = desk.instrument.tick_size, desk.instrument.lot_size
             shown |= {"price": round(data["price"] * tick, 10), "qty": round(data["qty"] * lot, 10)}
         return shown

@@ -272,7 +272,8 @@ _ACTS = {
     "refused": _Line("WARNING", "{name} refused: {reason}"),
 }
 _SPLIT = {"kill": "active", "storage": "ok"}
-_WORDS: dict[str, type[IntEnum]] = {"leg": Leg, "side": Side, "role": Role, "level": Level}
+_ENUMS: dict[str, type[IntEnum]] = {"leg": Leg, "side": Side, "role": Role, "level": Level}
+_WORDS = {key: {int(member): member.name.lower() for member in enum} for key, enum in _ENUMS.items()}
 _BREAKER_ACTS = frozenset({"trip", "breaker", "rebased"})
 
 
@@ -283,8 +284,13 @@ class _Known(dict[str, Any]):
         return "?"
 
 
+def worded(data: Mapping[str, Any]) -> dict[str, Any]:
+    """An act with words for its leg, side, role and level."""
+    return {key: _word(key, value) for key, value in data.items()}
+
+
 def _word(key: str, value: Any) -> Any:
-    return _WORDS[key](value).name.lower() if key in _WORDS and isinstance(value, int) else value
+    return _WORDS[key].get(value, value) if key in _WORDS and isinstance(value, int) else value
 
 
 def tells(kind: str) -> bool:
@@ -299,7 +305,7 @@ def act(kind: str, data: Mapping[str, Any]) -> None:
         if _level <= _DEBUG_NUMBER:
             event("DEBUG", f"{kind} {json.dumps(dict(data), default=str)}", act=kind)
         return
-    known = _Known({key: _word(key, value) for key, value in data.items()})
+    known = _Known(worded(data))
     fields: dict[str, Any] = {key: value for key, value in known.items() if isinstance(value, str | int | float) and value != ""}
     known["whose"] = known.get("client_id") or f"{known['symbol']} {known['leg']}"
     if kind in _BREAKER_ACTS:

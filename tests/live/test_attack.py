@@ -492,5 +492,22 @@ def test_a_crowd_of_readers_keeps_nobody_from_the_kill_switch(tmp_path: Path) ->
     asyncio.run(act())
 
 
+def test_the_last_acts_are_told_in_coins_prices_and_words(tmp_path: Path) -> None:
+    async def act() -> None:
+        life = Life(tmp_path, Feed(forever))
+        async with living(life) as daemon:
+            handlers = Handlers(daemon, list, never)
+            await until(lambda: any(desk.orders.open for desk in life.engine.desks.values()))
+            order = (await handlers.handle("orders", {}, "t"))["orders"][0]
+            tail: list[dict[str, Any]] = []
+            while not any(row["kind"] == "order" for row in tail):  # until it is on the disk
+                tail = (await handlers.handle("journal.tail", {"order": order["client_id"]}, "t"))["journal.tail"]
+            found = next(row for row in tail if row["kind"] == "order")
+            for key in ("leg", "side", "role", "qty", "price"):
+                assert found[key] == (pytest.approx(order[key]) if key in ("qty", "price") else order[key])
+
+    asyncio.run(act())
+
+
 async def never(_: str) -> dict[str, Any]:
     raise AssertionError("nobody asked for a reload")
