@@ -119,6 +119,9 @@ class Strategy(Protocol):
     answered, and has seen its `warmup_bars`, nothing opens; where it does not answer, its last closers and stops stay, its
     openers are withheld, and it is asked about the same moment again. An edited version takes up the old one's state if that
     has the shape of its `State`, else it begins with `initial`.
+
+    Only `name`, `Params`, `State` and `step` are needed. Left out, the rest is plain: no settings but those named like a field of
+    `Params`, every default of `State`, no warm-up, ready at once.
     """
 
     name: str

@@ -8,6 +8,7 @@ It knows the shape of each contract and nothing of what a breaker or a strategy 
 from __future__ import annotations
 
 import grp
+import math
 import os
 import pwd
 import re
@@ -38,7 +39,7 @@ KINDS = tuple(HOOKS.values())
 
 #: kind -> what an object of that kind must have; "a|b" = at least one of them
 CONTRACT = {
-    "strategy": ("Settings", "Params", "State", "params", "initial", "warmup_bars", "step", "describe"),
+    "strategy": ("Params", "State", "step"),  # the rest as `Plainest` has it
     "breaker": ("check|measure",),
     "alert": ("send",),
     "exchange": ("orders_cost_network", "start", "market", "place", "amend", "cancel", "report", "restore", "stop"),
@@ -268,8 +269,44 @@ def collect(module: ModuleType, file: Path) -> list[tuple[str, Any]]:
     found: list[tuple[str, Any]] = []
     for hook, kind in HOOKS.items():
         getattr(hooks.hook, hook)(register=_register(found, kind))
+    for kind, thing in found:
+        if kind == "strategy" and not isinstance(thing, ModuleType):  # a module of plain functions says everything itself
+            _complete(thing if isinstance(thing, type) else type(thing))
     _verify(found, module, file)
     return found
+
+
+class Plainest:
+    """What a strategy does that says nothing of it: settings and state as they are, no warm-up, nothing to tell."""
+
+    class Settings:
+        """None."""
+
+    Params: type
+    State: type
+
+    def params(self, settings: Any, instrument: Any) -> Any:
+        """Settings of the same names; the others stand at their defaults."""
+        names = getattr(self.Params, "_fields", ())
+        return self.Params(**{name: getattr(settings, name) for name in names if hasattr(settings, name)})
+
+    def initial(self, params: Any) -> Any:
+        """A state of defaults."""
+        return self.State()
+
+    def warmup_bars(self, params: Any) -> int:
+        """Nothing to wait for."""
+        return 0
+
+    def describe(self, params: Any, state: Any) -> dict[str, float]:
+        """Ready; the rest is not known."""
+        return {"ready": 1.0, "regime": 0.0, "center": 0.0, "strength": 0.0, "change_24h_pct": math.nan, "atr_bps": 0.0}
+
+
+def _complete(strategy: type) -> None:
+    for name in ("Settings", "params", "initial", "warmup_bars", "describe"):
+        if not hasattr(strategy, name):
+            setattr(strategy, name, vars(Plainest)[name])
 
 
 def _register(found: list[tuple[str, Any]], kind: str) -> Callable[[Any], None]:

@@ -283,3 +283,39 @@ def test_a_constructor_that_wants_one_argument_is_given_the_settings(head: str, 
     one, problems = plugins.equip(thing, {"max_spread_bps": 12.5}, "breaker.spread")
     assert problems == [] and one.settings.max_spread_bps == 12.5
     assert (one.given is one.settings) == given
+
+
+LEAST = """
+from typing import NamedTuple
+from hedgegridd import hookimpl
+
+class Params(NamedTuple):
+    steps: int = 3
+    lots: int = 1
+
+class State(NamedTuple):
+    seen: int = 0
+
+class Least:
+    name = "least"
+    class Settings:
+        lots: int = 2
+    Params, State = Params, State
+    def step(self, params, state, market, wish):
+        return State(state.seen + 1)
+
+@hookimpl
+def register_strategies(register):
+    register(Least)
+"""
+
+
+def test_a_strategy_needs_no_more_than_params_state_and_step(tmp_path: Path) -> None:
+    [(kind, thing)] = plugins.collect(*module(LEAST, tmp_path))
+    strategy = thing()
+    params = strategy.params(thing.Settings(), None)
+    assert (kind, params.steps, params.lots) == ("strategy", 3, 2)
+    assert strategy.step(params, strategy.initial(params), None, None).seen == 1
+    assert (strategy.warmup_bars(params), strategy.describe(params, None)["ready"]) == (0, 1.0)
+    with pytest.raises(PluginError, match="strategy 'least' has no step"):
+        plugins.collect(*module(LEAST.replace("def step", "def stop"), tmp_path))
