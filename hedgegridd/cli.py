@@ -33,6 +33,8 @@ def _state_dir(config_path: Path, named: str) -> Path:
     from hedgegridd.config import load
 
     if named:
+        if not Path(named).is_dir():
+            raise click.BadParameter(f"{named!r} is no folder", param_hint="--state-dir")
         return Path(named)
     daemon = load(config_path).daemon
     return Path(paths.state_dir("", daemon.state_dir, daemon.instance, os.environ))
@@ -169,17 +171,18 @@ def flatten(config_path: Path, leg: str, state_dir: str, socket: str, yes: bool)
 
 
 @main.command()
-@click.option("--state-dir", type=click.Path(path_type=Path, exists=True), required=True, help="The daemon's state directory.")
+@CONFIG
+@STATE
 @click.option("--from", "frm", type=int, help="First record number.")
 @click.option("--to", type=int, help="Last record number.")
 @click.option("--json", "as_json", is_flag=True)
 @taught
-def replay(state_dir: Path, frm: int | None, to: int | None, as_json: bool) -> None:
+def replay(config_path: Path, state_dir: str, frm: int | None, to: int | None, as_json: bool) -> None:
     """Feed a journal through the heart again and compare every decision: 0 all equal, 1 a mismatch, 2 inputs pruned."""
     from hedgegridd.live.replay import replay as replay_journal
     from hedgegridd.plugins import load_shipped
 
-    done = replay_journal(state_dir / "journal", load_shipped(), frm, to)
+    done = replay_journal(_state_dir(config_path, state_dir) / "journal", load_shipped(), frm, to)
     if as_json:
         click.echo(json.dumps({**done._asdict(), "mismatches": [row._asdict() for row in done.mismatches]}, default=str))
     else:
@@ -196,17 +199,18 @@ def replay(state_dir: Path, frm: int | None, to: int | None, as_json: bool) -> N
 
 
 @main.command()
-@click.option("--state-dir", type=click.Path(path_type=Path, exists=True), required=True, help="The daemon's state directory.")
+@CONFIG
+@STATE
 @click.option("--head", default="", help="SEQ:HASH of records that must be there, as alerts carry them; comma between.")
 @click.option("--json", "as_json", is_flag=True)
 @taught
-def verify(state_dir: Path, head: str, as_json: bool) -> None:
+def verify(config_path: Path, state_dir: str, head: str, as_json: bool) -> None:
     """Check a journal's hash chain with no daemon, and that a head an alert carried is in it: 0 sound, 1 damaged."""
     from hedgegridd import journal
     from hedgegridd.control.text import verified
     from hedgegridd.live import heads
 
-    found = heads.shown(journal.verify(state_dir / "journal", heads.read(head)), head)
+    found = heads.shown(journal.verify(_state_dir(config_path, state_dir) / "journal", heads.read(head)), head)
     click.echo(json.dumps({"schema": 1, **found}) if as_json else "\n".join(verified(found)))
     sys.exit(0 if found["ok"] else 1)
 

@@ -188,5 +188,13 @@ def test_replay_of_a_folder_without_a_journal_is_an_error_and_no_traceback(tmp_p
 
 
 def test_replay_needs_a_folder(tmp_path: Path) -> None:
-    assert hedgegridd("replay").exit_code == 2
-    assert hedgegridd("replay", "--state-dir", tmp_path / "none").exit_code == 2
+    for command in ("replay", "verify", "report"):
+        done = hedgegridd(command, "--state-dir", tmp_path / "none")
+        assert done.exit_code == 2 and "none' is no folder" in done.output
+
+
+@pytest.mark.parametrize("command", ["replay", "verify", "report"])
+def test_the_configuration_says_where_the_journal_is(tmp_path: Path, command: str) -> None:
+    config = written(tmp_path, daemon={"state_dir": str(tmp_path / "there")})
+    done = hedgegridd(command, "--config", config)
+    assert done.exit_code == 78 and f"{tmp_path / 'there'}/journal" in done.output
