@@ -52,8 +52,9 @@ def flatten(config: Config, registry: Registry, leg: str, state_dir: str, socket
     if held is not None and held.state is not None and held.state.resolve() != state.resolve():
         state = held.state
         say(f"process {held.pid} trades this account from {state}: its kill switch is engaged too, and its journal is the one that counts")
+        old = _content(state / "killswitch.json")
         _engage(state, level, say)
-        if leg == "both" and _by_its_file(state / "killswitch.json", config.flatten.deadline_seconds, say):
+        if leg == "both" and _by_its_file(state / "killswitch.json", old, config.flatten.deadline_seconds, say):
             return 0
     try:
         return _by_ourselves(config, registry, leg, state, env, say)
@@ -114,18 +115,18 @@ def _watch(client: Client, leg: str, deadline: float, say: Say) -> int:
     return NOT_FLAT
 
 
-def _by_its_file(file: Path, deadline: float, say: Say) -> bool:
+def _by_its_file(file: Path, old: dict[str, Any], deadline: float, say: Say) -> bool:
     """A daemon whose socket is not known obeys its kill switch file, and writes there what it has done. False = it does not, or not in
-    time.
+    time; that it was flat before this (`old`, what the file said then) proves nothing of now.
     """
     begun = time.monotonic()
     while (since := time.monotonic() - begun) < deadline:
         content = _content(file)
-        if content.get("phase") == "flat":
+        if content.get("phase") == "flat" and content != old:
             say(f"flat after {since:.1f} s, closed by that daemon")
             return True
-        if since > PATIENCE_SECONDS and content.get("source") == SOURCE:
-            break  # what we wrote is still there: nobody has read it
+        if since > PATIENCE_SECONDS and (content.get("source") == SOURCE or content == old):
+            break  # what was there is there still: nobody has read it, or has anything to do
         time.sleep(0.05)
     say("that daemon does not close in time")
     return False

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from journeys.daemon_process import DaemonProcess, held_and_quiet
+from journeys.daemon_process import SYMBOL, DaemonProcess, held_and_quiet
 from journeys.live_process import LiveProcess, live
 
 Home = Callable[..., DaemonProcess]
@@ -120,6 +120,19 @@ def test_one_that_is_halted_and_has_another_state_directory_is_told_to_close(dae
     closed_once(daemon, before)
     found = daemon.flat()["kill_switch"]
     assert (found["level"], found["reason"]) == ("flatten", "only halted")
+
+
+def test_that_it_was_flat_before_it_hung_proves_nothing(daemon: LiveProcess, tmp_path: Path) -> None:
+    noted(daemon)
+    daemon.call("activate", reason="long ago", level="flatten")
+    daemon.until(lambda status: status["kill_switch"]["phase"] == "flat" and status["kill_switch"]["durable"])
+    daemon.until(lambda _: daemon.engaged().get("phase") == "flat")
+    daemon.signal(signal.SIGSTOP)
+    daemon.sim.manual(SYMBOL, "LONG", 0.003)
+    done = break_glass(daemon, tmp_path / "elsewhere")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "closed by that daemon" not in done.stdout
+    assert not any(leg["qty"] for leg in daemon.sim.show("positions")[SYMBOL].values())
 
 
 def test_a_daemon_that_is_starting_meanwhile_acts_before_or_not_at_all(daemon: LiveProcess) -> None:
