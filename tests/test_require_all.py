@@ -36,7 +36,8 @@ def outcome(folder: Path, required: str) -> str:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    shutil.copy(Path(__file__).with_name("conftest.py"), tmp_path / "conftest.py")
+    for name in ("conftest.py", "figures.py"):
+        shutil.copy(Path(__file__).with_name(name), tmp_path / name)
     (tmp_path / "test_cases.py").write_text(CASES)
     return tmp_path
 

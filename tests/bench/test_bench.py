@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 HERE = Path(__file__).parent
-NOT_ALONE = ("all", "stage", "livestage", "soak", "test_bench", "w1_grid", "false_alarms")
+NOT_ALONE = ("all", "stage", "livestage", "killfloor", "soak", "test_bench", "w1_grid", "false_alarms")
 NAMES = sorted(path.stem for path in HERE.glob("*.py") if path.stem not in NOT_ALONE)
 
 
