@@ -283,7 +283,7 @@ def needs() -> None:
         import numpy
         import pyarrow
     except ImportError as error:
-        raise HedgegriddError(f"a backtest needs {error.name}: pip install 'hedgegridd[data]'") from None
+        raise HedgegriddError(f"this needs {error.name}, which a plain installation leaves out: pip install 'hedgegridd[data]'") from None
     assert numpy and pyarrow
 
 
