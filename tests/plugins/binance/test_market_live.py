@@ -199,7 +199,7 @@ def test_strange_messages_are_passed_over() -> None:
     run(test)
 
 
-@pytest.mark.skipif(not PAYLOADS.is_dir(), reason="the recorded payloads are not here")
+@pytest.mark.skipif(not PAYLOADS.is_dir(), reason="the recorded payloads are not here: set HEDGEGRIDD_SHARED")
 def test_recorded_messages_break_no_stream() -> None:
     async def test() -> None:
         async with running() as it:

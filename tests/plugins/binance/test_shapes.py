@@ -228,12 +228,12 @@ def read_one(row: dict[str, Any], by: Scale) -> int:
     return 1
 
 
-@pytest.mark.skipif(not PAYLOADS.is_dir(), reason="the recorded payloads are not here")
+@pytest.mark.skipif(not PAYLOADS.is_dir(), reason="the recorded payloads are not here: set HEDGEGRIDD_SHARED")
 def test_every_recorded_payload_is_read() -> None:
     assert sum(read_all(one["payload"], ANY) for one in recorded()) >= 70
 
 
-@pytest.mark.skipif(not PAYLOADS.is_dir(), reason="the recorded payloads are not here")
+@pytest.mark.skipif(not PAYLOADS.is_dir(), reason="the recorded payloads are not here: set HEDGEGRIDD_SHARED")
 def test_every_recorded_symbol_has_sizes_and_brackets() -> None:
     from hedgegridd.hookspecs import Terms
 
