@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from hedgegridd.errors import StateError
 from hedgegridd.heart.breakers import take_settings
+from hedgegridd.heart.decisions import Decisions
 from hedgegridd.heart.desk import Desk
 from hedgegridd.heart.flatten import Flatten
 from hedgegridd.model import Stopping
@@ -23,7 +24,7 @@ def dump(engine: Engine) -> dict[str, Any]:
         "wall": engine.wall,
         "started": engine.started,
         "cursor": list(engine.cursor),
-        "hash": engine.hash,
+        "hash": engine.decisions.hash,
         "counts": dict(engine.counts),
         "account": engine.account.dump(),
         "kill": engine.kill.dump(),
@@ -73,7 +74,7 @@ def load(engine: Engine, data: dict[str, Any]) -> None:
     """Take up a checkpoint."""
     engine.now, engine.wall, engine.started = data["now"], data["wall"], data["started"]
     engine.cursor = (data["cursor"][0], data["cursor"][1])
-    engine.hash, engine.counts = data["hash"], dict(data["counts"])
+    engine.decisions, engine.counts = Decisions(data["hash"]), dict(data["counts"])
     engine.account.load(data["account"])
     engine.kill.load(data["kill"])
     engine.panel.load(data["panel"])

@@ -7,7 +7,6 @@ flatten.
 
 from __future__ import annotations
 
-import hashlib
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -17,6 +16,7 @@ from hedgegridd.heart.account import Account
 from hedgegridd.heart.beat import Beat
 from hedgegridd.heart.breakers import Guard, Noticed, Panel, Tripped, Verdict, judge
 from hedgegridd.heart.deadman import DeadMan
+from hedgegridd.heart.decisions import Decisions
 from hedgegridd.heart.desk import LEGS, Desk, rows
 from hedgegridd.heart.effects import Amend, Ask, AskReport, Cancel, Effect, Finished, InForce, Notify, Place, Reply, Sync, Write
 from hedgegridd.heart.flatten import Flatten, begun, in_order
@@ -66,7 +66,7 @@ class Engine:
         self.wall: int = 0  # ms of the operator's
         self.started: int = 0
         self.cursor = (0, 0)  # (time, how many market events of that time): where the feed goes on after a restart
-        self.hash = ""  # of every decision and fill so far: equal runs have equal hashes
+        self.decisions = Decisions()
         self.counts = dict.fromkeys(("bars", "signals", "orders", "fills", "maker_fills"), 0)
         self.errors: deque[int] = deque()  # times of refusals within the last minute
         self.flattens: list[Flatten] = []
@@ -99,6 +99,7 @@ class Engine:
     def handle(self, event: Any) -> list[Effect]:
         """Take in one event; the answer is performed in its order. Effects belong to the caller."""
         self.out = []
+        self.decisions.count()  # those of the last event: its orders have left
         time = event.time
         if time > self.now:
             self.now = time
@@ -128,8 +129,7 @@ class Engine:
 
     def decide(self, kind: str, **data: Any) -> None:
         """An act that is a decision or a fill: it goes into the hash that compares runs."""
-        text = f"{self.hash}{kind}{sorted(data.items())}"
-        self.hash = hashlib.sha256(text.encode()).hexdigest()[:32]
+        self.decisions.add(kind, data)
         self.out.append(Write(kind, data))
 
     def tell(self, build: Callable[..., Alert | None], *facts: Any) -> None:
@@ -412,8 +412,8 @@ class Engine:
     def cancel(self, desk: Desk, orders: list[Order]) -> None:
         """Cancel these; what never left the house is simply dropped."""
         leaving = []
+        self.decide("cancel", t=self.now, client_ids=[order.client_id for order in orders])
         for order in orders:
-            self.decide("cancel", t=self.now, client_id=order.client_id)
             if order.state == OrderState.PENDING:
                 desk.orders.never_rested(order.client_id)
             else:
@@ -569,7 +569,7 @@ class Engine:
         if not openers and (all(flatten.failed for flatten in active) if active else not self._guarding()):
             self.finished = True
             self.beat.disarm(self)
-            self.write("stop", hash=self.hash, **self.counts)
+            self.write("stop", hash=self.decisions.hash, **self.counts)
             self.sync()
             self.out.append(Finished(not active))
 

@@ -131,24 +131,33 @@ def amended(engine: Engine, event: Amended) -> None:
 
 
 def cancelled(engine: Engine, event: Cancelled) -> None:
-    """It rests no more. "Unknown" proves nothing: ask for the whole picture, and leave the order alone until it comes."""
-    found = _order(engine, event.client_id)
-    if found is None:
-        return
-    desk, _ = found
-    if event.reason == "unknown":
-        desk.orders.move(event.client_id, OrderState.UNKNOWN)
-        engine.ask_report()
-        return
-    desk.orders.drop(event.client_id)
-    engine.write("cancelled", client_id=event.client_id, reason=event.reason)
-    engine.moved(desk)
+    """It rests no more."""
+    ended(engine, Ended(event.time, (event,)))
 
 
 def ended(engine: Engine, event: Ended) -> None:
     """Each as if it came alone; what follows from them all is seen to once, at the end of this event."""
+    over: dict[str, list[str]] = {}
     for one in event.orders:
-        cancelled(engine, one)
+        if _is_over(engine, one):
+            over.setdefault(one.reason, []).append(one.client_id)
+    for reason, names in over.items():
+        engine.write("cancelled", client_ids=names, reason=reason)
+
+
+def _is_over(engine: Engine, event: Cancelled) -> bool:
+    """An order of ours ended? "Unknown" proves nothing: ask for the whole picture, and leave the order alone until it comes."""
+    found = _order(engine, event.client_id)
+    if found is None:
+        return False
+    desk, _ = found
+    if event.reason == "unknown":
+        desk.orders.move(event.client_id, OrderState.UNKNOWN)
+        engine.ask_report()
+        return False
+    desk.orders.drop(event.client_id)
+    engine.moved(desk)
+    return True
 
 
 def fill(engine: Engine, fill: Fill) -> None:
@@ -276,7 +285,7 @@ def report(engine: Engine, report: Report) -> None:
     """Put the books right by it, and let a flatten judge it."""
     desks, truth = list(engine.desks.values()), engine.truth
     engine.foreign = []
-    fresh = truth.network and not engine.hash and not truth.based  # nothing was ever decided in this state directory
+    fresh = truth.network and not engine.decisions.hash and not truth.based  # nothing was ever decided in this state directory
     found = [(desk, finding) for desk in desks for finding in reconcile.compare(desk, report)]
     for desk, finding in found if fresh else truth.sift(found, report):
         _mend(engine, desk, finding)

@@ -204,7 +204,7 @@ class Drills:
     def _live(self) -> Json:
         engine = self.daemon.engine
         kill = engine.kill
-        return {"kill": (kill.active, kill.level, kill.since), "file": _mark(self.daemon.disk.latch.path), "hash": engine.hash,
+        return {"kill": (kill.active, kill.level, kill.since), "file": _mark(self.daemon.disk.latch.path), "hash": engine.decisions.hash,
                 "orders": engine.counts["orders"], "lags": list(self.daemon.lags)}  # fmt: skip
 
     def _judge_live(self, before: Json, again: Json) -> list[Finding]:

@@ -153,7 +153,7 @@ class Handlers:
     async def verify(self, params: Params, _: str) -> dict[str, Any]:
         asked = params.get("head", "")
         found = await self._read(journal.verify, self.daemon.disk.journal.folder, heads.read(asked))
-        return {"schema": SCHEMA, **heads.shown(found, asked), "decisions_hash": self.daemon.engine.hash}
+        return {"schema": SCHEMA, **heads.shown(found, asked), "decisions_hash": self.daemon.engine.decisions.hash}
 
     async def advance(self, params: Params, actor: str) -> dict[str, Any]:
         """The heart decides; what it cannot see itself (the journal on the disk, the line, the hosts) goes with the question."""

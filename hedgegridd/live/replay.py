@@ -56,7 +56,7 @@ def replay(folder: Path, registry: Registry, frm: int | None = None, to: int | N
         run.take(record)
         if watch is not None and run.engine is not None and record.kind == INPUT and not watch(record.seq, run.engine):
             break
-    return Replayed(run.inputs, run.acts, run.engine.hash if run.engine else "", run.mismatches, _missing(folder, frm), run.lost)
+    return Replayed(run.inputs, run.acts, run.engine.decisions.hash if run.engine else "", run.mismatches, _missing(folder, frm), run.lost)
 
 
 def _missing(folder: Path, frm: int | None) -> tuple[int, int] | None:

@@ -467,7 +467,7 @@ def stop_summary(daemon: Daemon, state: Path) -> dict[str, Any]:
         "max_open_positions": engine.config.limits.max_open_trades,
         "total_exposure_usdt": gross,
         "total_exposure_pct": gross / money["equity_usdt"] * 100 if money["equity_usdt"] > 0 else None,
-        "decisions_hash": engine.hash,
+        "decisions_hash": engine.decisions.hash,
         "journal": str(state / "journal"),
         "report_command": f"hedgegridd replay --state-dir {state}",
     }

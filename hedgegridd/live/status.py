@@ -53,7 +53,7 @@ def status(daemon: Daemon) -> dict[str, Any]:
         "plugins": daemon.hosts.rows(),
         "alerts": daemon.alerts.counts(),
         "loop_lag_ms_p99": percentile(sorted(daemon.lags), 0.99),
-        "decisions_hash": engine.hash,
+        "decisions_hash": engine.decisions.hash,
         "counts": dict(engine.counts),
         "hold": engine.gate.hold(),
         "drill": dict(daemon.drill),

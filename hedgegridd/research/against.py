@@ -52,10 +52,14 @@ class Compared(NamedTuple):
         return {**self._asdict(), "differences": shown}
 
 
-def decision(kind: str, time: int, act: dict[str, Any]) -> Decision | None:
-    """An act of the journal or of a run as a decision; None for any other act."""
+def decisions(kind: str, time: int, act: dict[str, Any]) -> list[Decision]:
+    """The decisions in an act of the journal or of a run: one an order, where it is about several."""
     if kind not in DECISIONS:
-        return None
+        return []
+    return [_decision(kind, time, {**act, "client_id": name} if name else act) for name in act.get("client_ids", ("",))]
+
+
+def _decision(kind: str, time: int, act: dict[str, Any]) -> Decision:
     rung = parse(act.get("client_id", ""))
     words = [kind]
     if rung is not None:
@@ -77,9 +81,7 @@ def of_session(state: Path, since: int, until: int) -> Iterator[Decision]:
         raise StateError(f"{folder}: there is no journal; expected the state directory of a session")
     for record in follow(segments(folder, ACTS), Chain()):
         if since <= record.time <= until:
-            found = decision(record.kind, record.time, record.data)
-            if found is not None:
-                yield found
+            yield from decisions(record.kind, record.time, record.data)
 
 
 def compare(state: Path, mine: Iterable[Decision], since: int, until: int, hash_of_run: str) -> Compared:

@@ -173,7 +173,7 @@ def compared(job: Job, recorder: Recorder) -> dict[str, Any] | None:
     full = FullRun(job.config, job.registry, feed, Mute())
     full.decisions = []
     watched(job, feed, full.run)
-    return against.compare(job.against, full.decisions, recorder.course.first, recorder.course.last, full.engine.hash).row()
+    return against.compare(job.against, full.decisions, recorder.course.first, recorder.course.last, full.engine.decisions.hash).row()
 
 
 def _head(job: Job, feed: Any, recorder: Recorder, outcome: Outcome) -> dict[str, Any]:

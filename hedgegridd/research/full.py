@@ -16,7 +16,7 @@ from hedgegridd.heart.effects import Amend, AskReport, Cancel, Effect, Place, Sy
 from hedgegridd.heart.engine import Engine
 from hedgegridd.kernel.metrics import new_course, note
 from hedgegridd.model import Bar, Durable, FeedEnd, Gap, KillFile, Outlook, Started, Stopping, Warmup
-from hedgegridd.research.against import Decision, decision
+from hedgegridd.research.against import Decision, decisions
 from hedgegridd.research.outcome import IDLE, Outcome
 from hedgegridd.research.telling import Recorder, Teller, bar_row
 
@@ -122,9 +122,7 @@ class FullRun(Teller):
 
     def _write(self, effect: Write) -> None:
         if self.decisions is not None:
-            found = decision(effect.kind, self.engine.now, effect.data)
-            if found is not None:
-                self.decisions.append(found)
+            self.decisions += decisions(effect.kind, self.engine.now, effect.data)
         self.tell(effect.kind, self.engine.now, effect.data)
 
 

@@ -50,10 +50,10 @@ class Teller:
         self.recorder.accepted(act["client_id"])
 
     def _cancelling(self, time: int, act: dict[str, Any]) -> None:
-        """A cancel of what never left the house ends it at once."""
-        name = act["client_id"]
-        if not any(name in desk.orders.open for desk in self.engine.desks.values()):
-            self.recorder.ended(time, name, "withdrawn", "")
+        """Cancels of what never left the house end it at once."""
+        for name in act["client_ids"]:
+            if not any(name in desk.orders.open for desk in self.engine.desks.values()):
+                self.recorder.ended(time, name, "withdrawn", "")
 
     def _amending(self, _: int, act: dict[str, Any]) -> None:
         self.recorder.amended(act["client_id"], act["qty"])
@@ -62,7 +62,8 @@ class Teller:
         self.recorder.ended(time, act["client_id"], "withdrawn", "")
 
     def _cancelled(self, time: int, act: dict[str, Any]) -> None:
-        self.recorder.ended(time, act["client_id"], "cancelled", act["reason"])
+        for name in act["client_ids"]:
+            self.recorder.ended(time, name, "cancelled", act["reason"])
 
     def _rejected(self, time: int, act: dict[str, Any]) -> None:
         """A refused amend leaves its order resting as it was."""

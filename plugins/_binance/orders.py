@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any
 
 from hedgegridd.model import Order, OrderState, Role
@@ -24,8 +24,7 @@ from .told import Recent, Told
 from .wire import Wire
 
 RETRIES_S = (0.2, 0.4, 0.8)
-BATCH, CANCEL_BATCH, EVENTS_S = 5, 10, 0.3
-FIRST = {Role.CLOSE: 0, Role.STOP: 1, Role.TAKE_PROFIT: 2, Role.ENTRY: 3}
+BATCH, CANCEL_BATCH, SINGLY, EVENTS_S = 5, 10, 4, 0.3
 
 
 class Orders:
@@ -37,7 +36,8 @@ class Orders:
         self.spawn, self.say = spawn, say
         self.closed_at = 0  # when the last close left
         self._unwanted = Recent()  # client ids that were to be cancelled before they were known to be there
-        self._doomed: list[Order] = []  # to be cancelled at the end of this turn of the loop
+        self._leaving: list[Order] = []  # to be placed at the end of this turn of the loop
+        self._doomed: list[Order] = []  # to be cancelled then
 
     # --- place --------------------------------------------------------------------------------------------------------
 
@@ -50,17 +50,24 @@ class Orders:
             for order in orders:
                 self.told.rejected(order.client_id, BANNED_CODE, f"banned until {self.wire.budget.banned_until}")
             return
-        limits: dict[int, list[Order]] = {}
-        for order in sorted(orders, key=lambda order: FIRST[Role(order.role)]):
-            if order.role in (Role.ENTRY, Role.TAKE_PROFIT):
-                limits.setdefault(order.role, []).append(order)
-                continue
-            if order.role == Role.CLOSE:
-                self.closed_at = now
-            self.say(self._one(order) if order.role == Role.CLOSE else self.stops.put(order), order)
-        for group in limits.values():
-            for some in _parts(group, BATCH):
-                self.spawn(self._batch(some) if len(some) > 1 else self._one(some[0]), *some)
+        if any(order.role == Role.CLOSE for order in orders):
+            self.closed_at = now
+        self._at_the_end_of_this_turn()
+        self._leaving += orders
+
+    def _send(self, orders: list[Order]) -> None:
+        """What one turn of the loop asked for. Few closes leave side by side, none waits for another's fate; many leave in batches, as
+        what rests does: each request costs the last one time."""
+        for role, begin in ((Role.CLOSE, self.say), (Role.STOP, self.say), (Role.TAKE_PROFIT, self.spawn), (Role.ENTRY, self.spawn)):
+            group = [order for order in orders if order.role == role]
+            singly = role == Role.STOP or (role == Role.CLOSE and len(group) <= SINGLY)
+            for some in _parts(group, 1 if singly else BATCH):
+                begin(self._placing(some), *some)
+
+    def _placing(self, orders: list[Order]) -> Coroutine[Any, Any, None]:
+        if orders[0].role == Role.STOP:
+            return self.stops.put(orders[0])
+        return self._batch(orders) if len(orders) > 1 else self._one(orders[0])
 
     async def _one(self, order: Order) -> None:
         """Place one order; what closes is tried again while it is known not to be there."""
@@ -193,16 +200,21 @@ class Orders:
 
     def cancel(self, orders: Sequence[Order]) -> None:
         """What is asked for in one breath leaves in one: the whole of a symbol may be swept at once."""
-        if not self._doomed:
-            asyncio.get_running_loop().call_soon(self.sweep)
+        self._at_the_end_of_this_turn()
         self._doomed += orders
         for order in orders:
             known = self.told.live.get(order.client_id)
             if known is not None and known.state == OrderState.SENT:
                 self._unwanted.put(order.client_id, None)
 
+    def _at_the_end_of_this_turn(self) -> None:
+        if not self._leaving and not self._doomed:
+            asyncio.get_running_loop().call_soon(self.sweep)
+
     def sweep(self) -> None:
-        """Send the cancels that were asked for."""
+        """Send what was asked for: what is placed, what closes first; then what is cancelled."""
+        orders, self._leaving = self._leaving, []
+        self._send(orders)
         orders, self._doomed = self._doomed, []
         classic: dict[str, list[Order]] = {}
         for order in orders:

@@ -37,6 +37,14 @@ async def main(rest, ws, key, secret, *symbols):
                 return said
         listen = (await ask("POST", "v1/listenKey"))["listenKey"]
         async with session.ws_connect(f"{ws}/private/ws?listenKey={listen}") as socket:
+            left, over = 0, asyncio.Event()
+            async def hear():
+                nonlocal left
+                async for message in socket:
+                    left -= json.loads(message.data).get("o", {}).get("x") == "CANCELED"
+                    if not left:
+                        over.set()
+            hearing = asyncio.create_task(hear())
             print("up", flush=True)
             while line := await loop.run_in_executor(None, sys.stdin.readline):
                 order = json.loads(line)
@@ -45,16 +53,13 @@ async def main(rest, ws, key, secret, *symbols):
                     print("warm", flush=True)
                     continue
                 closes, left = order
+                over.clear()
                 work = [ask("POST", "v1/order", **one) for one in closes]
                 work += [ask("DELETE", "v1/allOpenOrders", symbol=symbol) for symbol in symbols]
                 work += [ask("GET", "v3/positionRisk"), ask("GET", "v3/balance")]
                 work += [ask("GET", f"v1/{kind}", symbol=symbol) for kind in ("openOrders", "openAlgoOrders") for symbol in symbols]
-                answers = asyncio.gather(*work)
-                async for message in socket:
-                    left -= json.loads(message.data).get("o", {}).get("x") == "CANCELED"
-                    if not left:
-                        break
-                await answers
+                await asyncio.gather(*work)
+                await over.wait()
                 print("flat", flush=True)
 asyncio.run(main(*sys.argv[1:]))
 """
@@ -76,7 +81,7 @@ def floor(symbols: int, levels: int, rounds: int, rtt_ms: float) -> tuple[list[f
             sim.set(rtt_ms=rtt_ms)
             time.sleep(0.5)
             orders = len(sim.show("orders"))
-            with Wiretap().listening() as tap:
+            with Wiretap(sim.rest_url).listening() as tap:
                 begun = time.perf_counter()
                 _say(write, [_closes(list(prices)), orders])
                 read.readline()

@@ -5,6 +5,8 @@ One law: both ends of a time are taken on the exchange's side, by one clock: whe
 
 from __future__ import annotations
 
+import socket
+import struct
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -13,7 +15,6 @@ from typing import Any
 from urllib.parse import unquote
 
 import stage
-from aiohttp.web_protocol import RequestHandler
 from exchange_simulator.inthread import Threaded, running_simulator
 from journeys.live_process import LiveProcess, live_settings
 
@@ -22,6 +23,8 @@ QTY = {"BTCUSDT": 0.003, "ETHUSDT": 0.04, "SOLUSDT": 1.0, "XRPUSDT": 60.0}  # a 
 BALANCE = 1e6
 PLENTY = 10_000_000  # of requests and orders: what is measured is our time, not the exchange's patience
 SEEN_AGAIN_S = 0.25  # a market that stands still is told so often, or it would be a stale one
+SO_RCVBUFFORCE, SO_TIMESTAMPNS, PACKET_OUTGOING = 33, 35, 4  # of Linux; the socket module does not name them
+STAMPS_BEGIN_S = 0.05  # until the kernel stamps packets as they come: it begins a little after it was asked to
 WIDE: dict[str, dict[str, Any]] = {
     "drawdown": {"max_drawdown_pct": 90.0},
     "daily_loss": {"max_daily_loss_pct": 90.0},
@@ -69,29 +72,48 @@ def live_config(sim: Threaded, levels: int, step_bps: float, tp_steps: int, rece
 
 
 class Wiretap:
-    """When bytes of a request reached the exchange's sockets, before it looked at any: its own work delays no stamp but by a read."""
+    """When each request left, by the kernel: it stamps every packet of the loopback that goes to this port. Needs root.
 
-    def __init__(self) -> None:
-        self.read: list[tuple[float, bytes]] = []
+    The exchange's own work is no part of it: a stamp that is taken where the simulator reads a request waits for those it read before.
+    """
+
+    BUFFER = 64 << 20
+    ALL_KINDS, HEADER = 0x0003, 14
+
+    def __init__(self, rest_url: str) -> None:
+        self.port = int(rest_url.rpartition(":")[2])
+        self.sent: list[tuple[float, bytes]] = []
 
     @contextmanager
     def listening(self) -> Iterator[Wiretap]:
-        """While the block lasts."""
-        original = RequestHandler.data_received
-
-        def heard(handler: RequestHandler, data: bytes) -> None:
-            self.read.append((time.perf_counter(), data[:200]))
-            original(handler, data)
-
-        RequestHandler.data_received = heard
-        try:
+        """While the block lasts; what was heard is there once it is left, or `hear` was called."""
+        with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(self.ALL_KINDS)) as self._tap:
+            self._tap.bind(("lo", 0))
+            self._tap.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, self.BUFFER)
+            self._tap.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+            self._tap.setblocking(False)
+            time.sleep(STAMPS_BEGIN_S)
             yield self
-        finally:
-            RequestHandler.data_received = original
+
+    def hear(self) -> None:
+        """Take what the kernel has kept."""
+        ahead = time.time() - time.perf_counter()
+        while True:
+            try:
+                packet, notes, _, where = self._tap.recvmsg(2048, 64)
+            except BlockingIOError:
+                return
+            ip = packet[self.HEADER :]
+            tcp = ip[4 * (ip[0] & 15) :]
+            data = tcp[4 * (tcp[12] >> 4) :] if where[2] == PACKET_OUTGOING and ip[9] == socket.IPPROTO_TCP else b""
+            if data and int.from_bytes(tcp[2:4], "big") == self.port:
+                seconds, ns = struct.unpack("qq", notes[0][2])
+                self.sent.append((seconds + ns / 1e9 - ahead, data[:200]))
 
     def trading(self) -> list[float]:
-        """When bytes came in of what places, amends or cancels."""
-        return [at for at, data in self.read if not data.startswith(b"GET") and b"rder" in data.partition(b" HTTP")[0]]
+        """When what places, amends or cancels left, seconds of perf_counter."""
+        self.hear()
+        return [at for at, data in self.sent if not data.startswith(b"GET") and b"rder" in data.partition(b" HTTP")[0]]
 
 
 class World:

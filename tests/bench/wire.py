@@ -253,7 +253,7 @@ def _killed(world: World) -> tuple[float, float]:
     log = world.daemon.log_path
     size = log.stat().st_size
     world.forget()
-    with Wiretap().listening() as tap:
+    with Wiretap(world.sim.rest_url).listening() as tap:
         begun = time.perf_counter()
         world.daemon.call("activate", reason="benchmark", level="flatten")
         with log.open("rb") as file:

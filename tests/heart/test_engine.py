@@ -36,7 +36,7 @@ def eventful() -> Rig:
 def test_the_same_events_make_the_same_acts() -> None:
     rig, again = eventful(), build(eventful().config, REGISTRY, carries=BARS, cadence_ms=MINUTE)
     acts = [effect for event in rig.inputs for effect in again.handle(event) if isinstance(effect, Write)]
-    assert acts == rig.acts and again.hash == rig.engine.hash != ""
+    assert acts == rig.acts and again.decisions.hash == rig.engine.decisions.hash != ""
 
 
 @pytest.mark.parametrize("part", [0.3, 0.6, 0.9])
@@ -50,7 +50,7 @@ def test_a_heart_from_a_checkpoint_goes_on_the_same(part: float) -> None:
     for event in rig.inputs[at:]:
         one, other = ([effect for effect in engine.handle(event) if isinstance(effect, Write)] for engine in (first, second))
         assert one == other
-    assert first.hash == second.hash and json.dumps(first.dump()) == json.dumps(second.dump())
+    assert first.decisions.hash == second.decisions.hash and json.dumps(first.dump()) == json.dumps(second.dump())
 
 
 def test_the_hash_is_of_decisions_and_fills_and_not_of_wall_time() -> None:
@@ -60,7 +60,7 @@ def test_the_hash_is_of_decisions_and_fills_and_not_of_wall_time() -> None:
     later.start()
     for one in (rig, later):
         hold(steady(one), "long")
-    assert rig.engine.hash == later.engine.hash != ""
+    assert rig.engine.decisions.hash == later.engine.decisions.hash != ""
 
 
 def test_risk_looks_before_the_strategy_orders() -> None:

@@ -94,7 +94,7 @@ def test_a_stop_that_keeps_withdraws_openers_and_leaves_closers() -> None:
     rig.take(Stopping(rig.engine.now, False, "SIGTERM"))
     assert rig.finished == Finished(True) and not rig.resting(Role.ENTRY)
     assert rig.resting(Role.STOP) and rig.resting(Role.TAKE_PROFIT) and rig.desk().books.long_qty
-    assert rig.of("stop")[-1]["hash"] == rig.engine.hash
+    assert rig.of("stop")[-1]["hash"] == rig.engine.decisions.hash
 
 
 def test_a_stop_that_flattens_ends_flat() -> None:

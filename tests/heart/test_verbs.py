@@ -51,9 +51,9 @@ def test_a_reason_is_needed(verb: str) -> None:
 )
 def test_nonsense_is_refused_and_says_what_was_expected(verb: str, params: dict[str, object], told: str) -> None:
     rig = calm()
-    before = rig.engine.hash
+    before = rig.engine.decisions.hash
     assert told in refusal(rig, verb, **params)
-    assert rig.engine.hash == before, "a refusal decides nothing"
+    assert rig.engine.decisions.hash == before, "a refusal decides nothing"
 
 
 def test_throttle_scales_and_persists() -> None:

@@ -351,7 +351,7 @@ def test_the_past_is_taken_in_by_the_heart_it_happened_to(tmp_path: Path) -> Non
         before = await killed(tmp_path)
         other = config_of(instrument=[instrument_table("BTCUSDT", base_qty=0.004)], limits={"max_exposure_pct": 10.0})
         life = Life(tmp_path, Feed(lambda: iter(())), other)
-        assert (life.engine.hash, life.engine.held_legs()) == (before.engine.hash, before.engine.held_legs())
+        assert (life.engine.decisions.hash, life.engine.held_legs()) == (before.engine.decisions.hash, before.engine.held_legs())
         assert life.engine.account.equity == before.engine.account.equity
         assert not life.recovered.damage
         life.journal.close()

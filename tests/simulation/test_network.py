@@ -84,7 +84,7 @@ def test_a_seed_that_failed_once_holds(seed: int) -> None:
 
 def test_a_seed_says_everything() -> None:
     once, again = run(7), run(7)
-    assert once.engine.hash == again.engine.hash != ""
+    assert once.engine.decisions.hash == again.engine.decisions.hash != ""
     assert [segment.inputs for segment in once.segments] == [segment.inputs for segment in again.segments]
 
 

@@ -217,6 +217,63 @@ def test_a_batch_whose_answer_is_lost(kind: str) -> None:
     run(test)
 
 
+def _alone(it: Any) -> list[Any]:
+    """Closes that left in a request of their own."""
+    return [seen for seen in it.asked(POST) if seen.params["type"] == "MARKET"]
+
+
+def test_few_closes_leave_side_by_side_and_many_in_batches() -> None:
+    """Each has its own answer all the same, and the one that is refused holds up nobody."""
+
+    async def test() -> None:
+        async with running() as it:
+            await it.hold(L, 9)
+            few = [it.order(L, CLOSE, 0, 1) for _ in range(4)]
+            for close in few:
+                it.exchange.place([close])
+            await it.log.until(lambda: all("Fill" in it.log.told(close) for close in few))
+            assert len(_alone(it)) == 4 and not it.asked(BATCH)
+            many = [it.order(L, CLOSE, 0, 1) for _ in range(6)]
+            for close in many:
+                it.exchange.place([close])
+            await it.log.until(lambda: sum("Fill" in it.log.told(close) for close in many) == 5 and it.log.of(Rejected))
+            assert len(it.asked(BATCH)) == 1 and len(_alone(it)) == 5
+            assert [event.code for event in it.log.of(Rejected)] == [-2022]
+            assert all(held.qty == 0 for held in (await it.report()).held)
+
+    run(test)
+
+
+@pytest.mark.parametrize("kind", ["unavailable", "internal"])
+def test_closes_of_a_batch_that_failed_are_sent_again(kind: str) -> None:
+    async def test() -> None:
+        async with running() as it:
+            await it.hold(L, 9)
+            closes = [it.order(L, CLOSE, 0, 1) for _ in range(5)]
+            it.sim.faults.add(kind, BATCH)
+            it.exchange.place(closes)
+            await it.log.until(lambda: all("Fill" in it.log.told(close) for close in closes))
+            assert sum(held.qty for held in (await it.report()).held) == 4
+
+    run(test)
+
+
+@pytest.mark.parametrize("kind", LOST)
+def test_closes_of_a_batch_whose_answer_is_lost_are_never_sent_twice(kind: str) -> None:
+    async def test() -> None:
+        async with running() as it:
+            await it.hold(L, 9)
+            closes = [it.order(L, CLOSE, 0, 1) for _ in range(5)]
+            it.sim.faults.add(kind, BATCH)
+            it.exchange.place(closes)
+            await it.log.until(lambda: all("Unsure" in it.log.told(close) for close in closes))
+            report = await it.report(*closes)
+            there = 9 - sum(held.qty for held in report.held)
+            assert there in (0, 5) and len(report.absent) == 5 - there and not _alone(it)
+
+    run(test)
+
+
 @pytest.mark.parametrize("kind", ["unavailable", "internal"])
 def test_a_definite_failure_is_tried_again_for_a_close_and_told_for_an_opener(kind: str) -> None:
     async def test() -> None:
