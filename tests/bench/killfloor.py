@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import IO, Any
 
 import stage
@@ -69,7 +69,11 @@ def floor(symbols: int, levels: int, rounds: int, rtt_ms: float) -> tuple[list[f
     """Seconds to the last byte of closes and cancels, and to flat."""
     lasts, flats = [], []
     prices = dict(list(PRICES.items())[:symbols])
-    with running_simulator(symbols=prices, balance_usdt=BALANCE) as sim, _client(sim, list(prices)) as (write, read):
+    with (
+        running_simulator(symbols=prices, balance_usdt=BALANCE) as sim,
+        _client(sim, list(prices)) as (write, read),
+        closing(Wiretap(sim.rest_url)) as tap,
+    ):
         sim.set(weight_1m=PLENTY, orders_10s=PLENTY, orders_1m=PLENTY)
         for symbol in prices:
             sim.start_walk(symbol, 1 / SEEN_AGAIN_S, 0.0)
@@ -81,7 +85,7 @@ def floor(symbols: int, levels: int, rounds: int, rtt_ms: float) -> tuple[list[f
             sim.set(rtt_ms=rtt_ms)
             time.sleep(0.5)
             orders = len(sim.show("orders"))
-            with Wiretap(sim.rest_url).listening() as tap:
+            with tap.listening():
                 begun = time.perf_counter()
                 _say(write, [_closes(list(prices)), orders])
                 read.readline()

@@ -24,7 +24,6 @@ BALANCE = 1e6
 PLENTY = 10_000_000  # of requests and orders: what is measured is our time, not the exchange's patience
 SEEN_AGAIN_S = 0.25  # a market that stands still is told so often, or it would be a stale one
 SO_RCVBUFFORCE, SO_TIMESTAMPNS, PACKET_OUTGOING = 33, 35, 4  # of Linux; the socket module does not name them
-STAMPS_BEGIN_S = 0.05  # until the kernel stamps packets as they come: it begins a little after it was asked to
 WIDE: dict[str, dict[str, Any]] = {
     "drawdown": {"max_drawdown_pct": 90.0},
     "daily_loss": {"max_daily_loss_pct": 90.0},
@@ -72,7 +71,8 @@ def live_config(sim: Threaded, levels: int, step_bps: float, tp_steps: int, rece
 
 
 class Wiretap:
-    """When each request left, by the kernel: it stamps every packet of the loopback that goes to this port. Needs root.
+    """When each request left, by the kernel: it stamps every packet of the loopback that goes to this port. Needs root, and to be there
+    a second before it is needed.
 
     The exchange's own work is no part of it: a stamp that is taken where the simulator reads a request waits for those it read before.
     """
@@ -83,16 +83,18 @@ class Wiretap:
     def __init__(self, rest_url: str) -> None:
         self.port = int(rest_url.rpartition(":")[2])
         self.sent: list[tuple[float, bytes]] = []
+        self._stamping = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)  # the kernel begins to stamp a while after it was asked to
+        self._stamping.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
 
     @contextmanager
     def listening(self) -> Iterator[Wiretap]:
-        """While the block lasts; what was heard is there once it is left, or `hear` was called."""
+        """Anew, while the block lasts."""
+        self.sent.clear()
         with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(self.ALL_KINDS)) as self._tap:
             self._tap.bind(("lo", 0))
             self._tap.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, self.BUFFER)
             self._tap.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
             self._tap.setblocking(False)
-            time.sleep(STAMPS_BEGIN_S)
             yield self
 
     def hear(self) -> None:
@@ -109,6 +111,9 @@ class Wiretap:
             if data and int.from_bytes(tcp[2:4], "big") == self.port:
                 seconds, ns = struct.unpack("qq", notes[0][2])
                 self.sent.append((seconds + ns / 1e9 - ahead, data[:200]))
+
+    def close(self) -> None:
+        self._stamping.close()
 
     def trading(self) -> list[float]:
         """When what places, amends or cancels left, seconds of perf_counter."""

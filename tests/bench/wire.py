@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from time import thread_time_ns
 from typing import Any
 
@@ -215,14 +215,17 @@ def _kill(name: str, symbols: int, levels: int, step_bps: float, rounds: int, hu
     if hung:
         tables["alert"] = {"hangs": {}}
     plugins = {file: text.format(n=0) for file, text in HANGING.items()} if hung else {}
-    with standing(symbols, levels, step_bps, tp_steps=levels, rtt_ms=RTT_MS, plugins=plugins, **tables) as world:
+    with (
+        standing(symbols, levels, step_bps, tp_steps=levels, rtt_ms=RTT_MS, plugins=plugins, **tables) as world,
+        closing(Wiretap(world.sim.rest_url)) as tap,
+    ):
         for i in range(rounds):
             _hold_all(world, 2 * symbols)
             if hung:
                 drop(world.daemon, {file: text.format(n=i + 1) for file, text in HANGING.items()})
                 time.sleep(2.0)  # they are taken up, asked, and say nothing
             orders.append(world.resting())
-            last, flat = _killed(world)
+            last, flat = _killed(world, tap)
             lasts.append(last)
             flats.append(flat)
             world.centre()
@@ -248,12 +251,12 @@ def _hold_all(world: World, legs: int) -> None:
     stage.wait(lambda: not world.daemon.status()["exchange"]["unknown_orders"], pause=0.05)
 
 
-def _killed(world: World) -> tuple[float, float]:
+def _killed(world: World, tap: Wiretap) -> tuple[float, float]:
     """Seconds to the last byte and to flat."""
     log = world.daemon.log_path
     size = log.stat().st_size
     world.forget()
-    with Wiretap(world.sim.rest_url).listening() as tap:
+    with tap.listening():
         begun = time.perf_counter()
         world.daemon.call("activate", reason="benchmark", level="flatten")
         with log.open("rb") as file:
