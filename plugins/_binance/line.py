@@ -81,7 +81,7 @@ class Line:
 
     def start(self, instruments: dict[str, Instrument], wanted: tuple[int, bool] | None, trading: bool) -> None:
         self.scales.update({symbol: scale_of(symbol, instrument) for symbol, instrument in instruments.items()})
-        self._spawn(self._keep_time(trading))
+        self._spawn(self._keep_time(len(instruments) if trading else 0))
         if wanted is not None:
             self.feed = MarketFeed(self.wire, self.emit, [self.scales[symbol] for symbol in instruments], *wanted)
             self.feed.begin_after({symbol: time for symbol, time in self._last_bar.items() if time})
@@ -135,8 +135,8 @@ class Line:
         except Fault:
             return  # what it means was told by the wire; the next beat asks again
 
-    async def _keep_time(self, trading: bool) -> None:
-        """Measure the exchange's clock every minute; with trading, keep connections open too."""
+    async def _keep_time(self, trading: int) -> None:
+        """Measure the exchange's clock every minute; keep connections open for so many symbols that are traded."""
         last = -SYNC_S
         while True:
             now = asyncio.get_running_loop().time()
@@ -145,7 +145,7 @@ class Line:
                     await self.wire.resync()
                     last = now
                 if trading:
-                    await self.wire.warm()
+                    await self.wire.warm(trading)
                 await asyncio.sleep(WARM_S)
             except Fault:
                 await asyncio.sleep(RETRY_S)

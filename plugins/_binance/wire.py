@@ -32,7 +32,8 @@ REST, WS, WS_API = "https://fapi.binance.com", "wss://fstream.binance.com", "wss
 TEST_REST, TEST_WS = "https://testnet.binancefuture.com", "wss://fstream.binancefuture.com"
 TEST_WS_API = "wss://testnet.binancefuture.com/ws-fapi/v1"
 READ, ORDER = aiohttp.ClientTimeout(total=10), aiohttp.ClientTimeout(total=5)
-CONNECTIONS, WARM, KEPT_S = 64, 16, 75
+CONNECTIONS, KEPT_S = 64, 75
+WARM_EACH, WARM_BESIDE, MOST_WARM = 6, 10, 48  # what a flatten of a symbol asks for at once; what else may; others stay free
 SAMPLES, LEAP_MS = 3, 2_000
 FORM = "application/x-www-form-urlencoded"
 
@@ -286,9 +287,10 @@ class Wire:
             raise Fault(0, NO_ANSWER, "an empty answer")
         return float(said["serverTime"]), sent, got
 
-    async def warm(self) -> None:
-        """Keep connections open: a close that must go out at once finds one."""
-        await asyncio.gather(*(self.ask(TIME) for _ in range(WARM)), return_exceptions=True)
+    async def warm(self, symbols: int) -> None:
+        """Keep connections open: each request of a flatten of all symbols finds one, closes and the reads that prove them."""
+        count = min(WARM_BESIDE + WARM_EACH * symbols, MOST_WARM)
+        await asyncio.gather(*(self.ask(TIME) for _ in range(count)), return_exceptions=True)
 
     async def close(self) -> None:
         """Let go of the sockets."""

@@ -14,7 +14,8 @@ from aiohttp import ClientTimeout, web
 from Crypto.Hash import SHA256
 from Crypto.PublicKey import ECC, RSA
 from Crypto.Signature import eddsa, pkcs1_15
-from plugins.binance.harness import CLOSE, ENTRY, L, run, running, settings
+from exchange_simulator.simulator import Simulator
+from plugins.binance.harness import BTC, CLOSE, ENTRY, L, run, running, settings
 
 from hedgegridd.model import Trouble
 from plugins._binance import line
@@ -152,7 +153,7 @@ def test_an_empty_answer_does_not_end_the_keeping_of_time(monkeypatch: pytest.Mo
             sim.faults.add("empty", "GET /fapi/v1/time", times=2)
 
         async with running(setup=without) as it:
-            await it.log.until(lambda: len(it.asked("GET /fapi/v1/time")) >= door.WARM)
+            await it.log.until(lambda: len(it.asked("GET /fapi/v1/time")) >= 16)
 
     run(test)
 
@@ -172,21 +173,6 @@ def test_one_answer_that_names_another_time_does_not_move_ours() -> None:
     run(test)
 
 
-def test_connections_are_kept_warm() -> None:
-    async def test() -> None:
-        async with running() as it:
-            line: Any = it.exchange._line
-            await line.wire.warm()
-            ports = {seen.port for seen in it.sim.requests}
-            assert len(ports) >= door.WARM
-            seen = len(it.sim.requests)
-            it.exchange.place([it.order(L, ENTRY, 490_000 - step * 10) for step in range(40)])
-            await it.log.until(lambda: len(it.sim.requests) >= seen + 8)
-            assert {one.port for one in it.sim.requests[seen:]} <= ports
-
-    run(test)
-
-
 def test_requests_that_were_too_many_together_do_not_keep_a_close_from_leaving() -> None:
     async def test() -> None:
         async with running() as it:
@@ -199,5 +185,21 @@ def test_requests_that_were_too_many_together_do_not_keep_a_close_from_leaving()
             it.exchange.place([close])
             await it.log.until(lambda: "Fill" in it.log.told(close) or "Rejected" in it.log.told(close))
             assert "Rejected" not in it.log.told(close) and not [event for event in it.log.of(Trouble) if event.kind == "ban"]
+
+    run(test)
+
+
+@pytest.mark.parametrize(("symbols", "count"), [(1, 16), (4, 34), (50, 48)])
+def test_a_flatten_of_so_many_symbols_finds_a_connection_open_for_each_of_its_requests(symbols: int, count: int) -> None:
+    async def test() -> None:
+        async with Simulator(symbols={BTC: 50_000.0}) as sim:
+            sim.rtt_ms = 100.0
+            wire = Wire(settings(sim), lambda trouble: None)
+            await wire.warm(symbols)
+            there = {seen.port for seen in sim.requests}
+            assert len(there) == len(sim.requests) == count
+            await asyncio.gather(*(wire.ask(door.OPEN, {"symbol": BTC}) for _ in range(count)))
+            assert {seen.port for seen in sim.requests} == there
+            await wire.close()
 
     run(test)
