@@ -64,6 +64,10 @@ def _ended(client: Client, result: dict[str, Any], kill: dict[str, Any], held: H
     flat = kill.get("phase") == "flat"
     halted = kill.get("phase") == "idle" and bool(kill.get("active"))
     closed = _closed(client, kill, held) if flat else []
+    if kill.get("durable"):  # by now: what the first answer said of the disk is over
+        result = {**{key: said for key, said in result.items() if key != "warning"}, "durable": True}
+    elif "durable" in kill:
+        result = {**result, "durable": False}
     return {**result, "kill_switch": kill, "flat": flat, "halted": halted, "legs_closed": closed, "seconds": round(seconds, 3)}
 
 

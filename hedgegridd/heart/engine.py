@@ -139,11 +139,13 @@ class Engine:
         if alert is not None and notices.wanted(alert, switches):
             self.out.append(Notify(alert))
 
-    def sync(self, latch: bool = False, last: bool = False) -> int:
-        """Ask for the disk at the end of this event; answers the mark that its `Durable` will carry."""
+    def sync(self, latch: bool = False, last: bool = False, kept: bool = False) -> int:
+        """Ask for the disk at the end of this event; answers the mark that its `Durable` will carry. `kept`: the latch stands as it stood,
+        but for its phase, and is as durable as it was."""
         self._want_sync = True
         if latch and not self.releasing:  # an engaged file written after a release would outlive it
-            self._latch, self._latch_last, self.latch_mark = self.kill.as_file(), last, self.sync_mark + 1
+            self._latch, self._latch_last = self.kill.as_file(), last
+            self.latch_mark = self.latch_mark if kept else self.sync_mark + 1
         return self.sync_mark + 1
 
     def acknowledge_when_durable(self, mark: int, ticket: int, result: dict[str, Any]) -> None:
@@ -545,7 +547,7 @@ class Engine:
             self.kill.phase = phase
             self.write("kill_phase", phase=phase)
             if phase in ("flat", "idle", "failed"):
-                self.sync(latch=True)
+                self.sync(latch=True, kept=True)
 
     def held_legs(self) -> list[tuple[str, int, float]]:
         """(symbol, leg, coins) of every leg that is not zero."""

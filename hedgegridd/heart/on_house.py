@@ -237,8 +237,11 @@ def _due(engine: Engine, mark: int) -> list[tuple[int, dict[str, Any]]]:
 
 
 def _durable_now(engine: Engine, ticket: int, result: dict[str, Any]) -> None:
-    """It is on the disk; but a release that somebody came in the way of did not happen."""
-    if engine.kill.active and result.get("active") is False:
+    """It is on the disk; but a release that somebody came in the way of did not happen, and a kill switch that rose meanwhile is durable
+    with its own mark: the answer and the status say one thing."""
+    if engine.kill.active and not engine.kill.durable and result.get("active"):
+        engine.acknowledge_when_durable(engine.latch_mark, ticket, result)
+    elif engine.kill.active and result.get("active") is False:
         why = (engine.kill.later or [engine.kill.reason])[-1]
         engine.out.append(Reply(ticket, None, f"not done, the kill switch was engaged again: {why}"))
     else:

@@ -83,7 +83,7 @@ def activate(engine: Engine, verb: Verb) -> Result:
     if source not in ("ctl", *NAMED):
         raise Refused(f"no source {source!r:.40}: expected {' or '.join(NAMED)}, or none where it is your own wish")
     engine.engage(Level[name], _reason(verb), source, verb.actor)
-    mark = engine.sync(latch=True)
+    mark = engine.sync(latch=True, kept=True)  # what is new of it was asked for with its own mark
     engine.acknowledge_when_durable(mark, verb.ticket, {"active": True, "durable": True, "level": engine.kill.level.name.lower()})
     return None
 

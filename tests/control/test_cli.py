@@ -275,6 +275,15 @@ def test_activate_that_is_not_durable_says_so(at: Ctl, running: Any) -> None:
     assert "NOT durable" in at("activate", "--reason", "r", "--no-wait").stderr
 
 
+@pytest.mark.parametrize("durable", [True, False])
+def test_activate_says_of_the_disk_at_its_end_what_the_status_says(at: Ctl, running: Any, durable: bool) -> None:
+    plain = running.daemon.on_activate
+    running.daemon.on_activate = lambda params, actor: {**plain(params, actor), "durable": not durable, "warning": "active, NOT durable: x"}
+    running.daemon.doc["kill_switch"]["durable"] = durable
+    found = json.loads(at("activate", "--reason", "r", "--json").stdout)
+    assert (found["durable"], found["kill_switch"]["durable"], "warning" in found) == (durable, durable, not durable)
+
+
 def test_activate_refused_by_right_writes_nothing(at: Ctl, running: Any, state: Path) -> None:
     running.daemon.raises["activate"] = Refused("no")
     assert at("--state-dir", str(state), "activate", "--reason", "r").returncode == 1

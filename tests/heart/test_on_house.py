@@ -172,6 +172,30 @@ def test_the_reply_waits_for_the_disk_and_the_flatten_does_not() -> None:
     assert rig.replies[rig.ticket].result["durable"] and rig.engine.kill.durable
 
 
+def test_the_answer_and_the_status_say_one_thing_of_the_disk() -> None:
+    rig = hold(calm(), "long")
+    rig.slow_disk = True
+    tickets = []
+    for reason, level in (("drill", "halt"), ("drill", "halt"), ("a note", "halt"), ("worse", "flatten")):
+        rig.verb("activate", reason=reason, level=level)
+        tickets.append(rig.ticket)
+    while rig.syncs:
+        rig.disk()
+        answered = [rig.replies[ticket].result["durable"] for ticket in tickets if ticket in rig.replies]
+        assert not answered or all(answered) and rig.engine.kill.durable
+    assert all(ticket in rig.replies for ticket in tickets)
+
+
+def test_the_phase_on_its_way_to_the_disk_leaves_durable_what_is() -> None:
+    rig = hold(calm(), "long")
+    rig.slow_disk = True
+    rig.verb("activate", reason="drill")
+    assert len(rig.syncs) > 1  # the kill, and that it is flat
+    while rig.ticket not in rig.replies:
+        rig.disk()
+    assert rig.syncs and rig.engine.kill.durable
+
+
 def test_on_a_broken_disk_it_is_active_and_says_not_durable() -> None:
     rig = hold(calm(), "long")
     rig.disk_fails = "no space left on device"
