@@ -337,6 +337,7 @@ class Report(NamedTuple):
 class Trouble(NamedTuple):
     """The exchange, or the way to it, is not as it should be. `kind` says what follows:
     "slow"  no opener until `until` (too many requests, overload, margin); closers go on
+    "wall"  the same, and a page: a firewall before the exchange refuses requests
     "ban"   the same, nothing at all is sent until then, and a page
     "deaf"  fills may be missed (stream down, key expired): no opener until a report that was begun later
     "halt"  trade no more until a person has looked (keys refused, mode changed); `symbol` "" = everywhere, else only there

@@ -39,6 +39,11 @@ if TYPE_CHECKING:
 #: to end, a stop that the market is through already; and what its own limits keep from being sent at all.
 NOT_ERRORS = frozenset({-5022, -2011, -2013, -2021, -2022, -4118, -4509, -1003, -1008, -1015, -2, -4})
 NOT_ASKED = frozenset({-1003, -2, -4})  # banned, never sent, no room for it: says nothing of the order
+#: What a person hears of it at once, and once while it lasts.
+PAGED = {
+    "ban": "the exchange takes no requests from us: {}; its stops protect what is held",
+    "wall": "a firewall before the exchange refuses our requests: {}; openers wait, closes, stops and cancels are tried again and again",
+}
 IN_THE_WAY = frozenset({-2022, -4118})  # other closing orders leave this one nothing to close
 
 
@@ -255,9 +260,10 @@ def trouble(engine: Engine, event: Trouble) -> None:
     elif event.kind == "halt":
         _halt(engine, event)
     else:
+        known = engine.gate.busy == event.text
         engine.gate.busy, engine.busy_until = event.text, max(event.until, engine.busy_until)
-        if event.kind == "ban":
-            engine.tell(notices.system_error, f"the exchange takes no requests from us: {event.text}; its stops protect what is held")
+        if event.kind in PAGED and not known:
+            engine.tell(notices.system_error, PAGED[event.kind].format(event.text))
     engine.stirred.update(engine.desks)
 
 

@@ -16,6 +16,7 @@ MINUTE = 60_000
 NO_ANSWER, NEVER_SENT, NOT_JSON, OVER_BUDGET = -1, -2, -3, -4  # codes of our own, where the exchange gave none
 BANNED_CODE = -1003
 BUSY = -1008
+WALL = 403  # the status by which the firewall before the exchange refuses
 
 
 class Act(StrEnum):
@@ -46,7 +47,7 @@ SHORT_OF_MARGIN = Meaning(Act.REFUSED, "slow", MINUTE)
 AT_A_LIMIT = Meaning(Act.REFUSED, "slow", 30_000)
 TOO_FAST = Meaning(Act.REFUSED, "slow", 10_000)
 BANNED = Meaning(Act.REFUSED, "ban", 2 * MINUTE)
-WALLED = Meaning(Act.REFUSED, "ban", MINUTE)
+WALLED = Meaning(Act.FAILED, "wall", MINUTE)  # no ban of our address: what closes is tried again, as nothing else may protect
 KEYS = Meaning(Act.REFUSED, "halt")
 BUG = Meaning(Act.REFUSED, "halt", 0, False)
 
@@ -127,7 +128,7 @@ CODES: dict[int, Meaning] = {
 }
 
 #: status -> meaning, whatever the code: the exchange's wall speaks before its engine.
-STATUSES: dict[int, Meaning] = {401: KEYS, 403: WALLED, 408: UNKNOWN, 418: BANNED}
+STATUSES: dict[int, Meaning] = {401: KEYS, WALL: WALLED, 408: UNKNOWN, 418: BANNED}
 #: what a 503 says of itself, and a 429 without a code we know
 UNKNOWN_503, FAILED_503 = ("unknown error", "execution status unknown"), ("service unavailable", "internal error; unable to process")
 UNTIL = re.compile(r"banned until (\d{13})")
@@ -169,9 +170,10 @@ class Fault(ExchangeError):
     """A request that did not end in an answer to use. `code` is the exchange's, or one of our own where it gave none."""
 
     def __init__(self, status: int, code: int, text: str, retry_after_ms: int = 0) -> None:
-        self.status, self.code, self.text, self.retry_after_ms = status, code, text, retry_after_ms
+        self.status, self.text, self.retry_after_ms = status, text, retry_after_ms
+        self.code = NEVER_SENT if status == WALL else code  # whatever the wall says: the exchange behind it has not seen the request
         self.meaning = judge(status, code, text)
-        super().__init__(f"{text} ({code})" if status in (0, 200) else f"{text} ({code}, HTTP {status})")
+        super().__init__(f"{text} ({self.code})" if status in (0, 200) else f"{text} ({self.code}, HTTP {status})")
 
     @property
     def act(self) -> Act:
@@ -180,7 +182,7 @@ class Fault(ExchangeError):
     @property
     def passing(self) -> bool:
         """Says nothing of what was asked for: the same again, later, may be answered."""
-        return self.act in (Act.UNKNOWN, Act.FAILED, Act.CLOCK) or self.meaning.trouble in ("slow", "ban")
+        return self.act in (Act.UNKNOWN, Act.FAILED, Act.CLOCK) or self.meaning.trouble in ("slow", "wall", "ban")
 
     @property
     def permanent(self) -> bool:  # type: ignore[override]

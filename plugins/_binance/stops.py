@@ -13,7 +13,7 @@ from collections import defaultdict
 from hedgegridd.model import Order, Role
 
 from . import wire as door
-from .errors import NO_ANSWER, Act, Fault
+from .errors import NEVER_SENT, NO_ANSWER, Act, Fault
 from .inquiry import RESTING, Fate, Inquiry
 from .shapes import OURS, Row, algo_of, bridge_id, bridge_params, closes_position, is_bridge, stop_params, whole
 from .told import LegKey, Told
@@ -95,6 +95,8 @@ class Stops:
             if fault.act not in (Act.UNKNOWN, Act.EXISTS, Act.FAILED):
                 raise fault
             await asyncio.sleep(pause)
+            if fault.code == NEVER_SENT:
+                continue  # it is proven not to be there
             try:
                 row = await self.inquiry.ask(order, True)
                 if str(row.get("algoStatus")) in RESTING:

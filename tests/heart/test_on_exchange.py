@@ -7,7 +7,7 @@ from typing import Any
 from rig import Rig, calm, hold
 
 from hedgegridd.heart.effects import AskReport, Cancel, Place
-from hedgegridd.model import Cancelled, Ended, Fill, Held, Leg, OrderState, Rejected, Report, Role, Transfer
+from hedgegridd.model import Cancelled, Ended, Fill, Held, Leg, OrderState, Rejected, Report, Role, Transfer, Trouble
 
 
 def fills(rig: Rig) -> list[Any]:
@@ -43,6 +43,19 @@ def test_a_fill_may_come_before_its_acceptance() -> None:
         rig.take(event)
     assert not rig.desk().books.long_qty and not rig.desk().orders.open
     assert not rig.engine.active()
+
+
+def test_a_firewall_keeps_openers_back_and_is_a_page_once() -> None:
+    rig = hold(calm(), "long")
+    end = rig.engine.now + 60_000
+    for later in (0, 2_000):
+        rig.take(Trouble(rig.engine.now, "wall", "no reason given (-2, HTTP 403)", until=end + later))
+    assert len([alert for alert in rig.alerts if "firewall" in str(alert)]) == 1
+    assert rig.engine.gate.hold()
+    rig.verb("flatten", reason="out")
+    assert not rig.engine.held_legs(), "what closes leaves"
+    rig.timer(63)
+    assert not rig.engine.gate.busy
 
 
 def test_an_order_that_nobody_answers_is_asked_for_within_three_seconds() -> None:

@@ -178,6 +178,7 @@ WRONGS: dict[str, Hurt] = {
     "429": fault("too_many", ANY_ORDER, times=1, seconds=1),
     "-1015": fault("too_many_orders", ANY_ORDER, times=1, seconds=1),
     "418": fault("banned", "*", times=1, seconds=2),
+    "403": fault("forbidden", ANY_ORDER, times=3),
     "-1021": fault("clock", "*", times=2),
     "-5028": fault("expired_at_engine", ANY_ORDER, times=2),
     "HTML": fault("html_executed", ANY_ORDER, times=2),
@@ -217,6 +218,19 @@ def test_whatever_goes_wrong_the_books_agree_again(daemon: LiveProcess, wrong: s
     assert daemon.truth()[:2] == ({}, set())
     daemon.kill()
     daemon.sound()
+
+
+def test_a_firewall_that_opens_again_keeps_no_flatten_waiting(daemon: LiveProcess) -> None:
+    daemon.both_held()
+    fault("forbidden", "*", times=-1)(daemon)
+    daemon.call("activate", reason="behind a wall")
+    time.sleep(2.0)
+    assert daemon.truth()[0], "nothing could be closed"
+    daemon.sim.do(lambda sim: sim.faults.clear())
+    opened = time.monotonic()
+    daemon.flat()
+    assert time.monotonic() - opened < 30, "a wide sanity bound; the wall keeps openers back for a minute"
+    assert daemon.truth()[:2] == ({}, set())
 
 
 def test_silent_sockets_are_noticed_and_made_anew(daemon: LiveProcess) -> None:

@@ -43,7 +43,9 @@ ROWS: list[tuple[int, int, str, Act, str, bool]] = [
     # nothing at all for a while
     (418, -1003, "Way too many requests; IP banned until 1615183669840.", REFUSED, "ban", True),
     (418, 0, "", REFUSED, "ban", True),
-    (403, 0, "no reason given", REFUSED, "ban", True),
+    # openers wait, closes do not
+    (403, 0, "no reason given", FAILED, "wall", True),
+    (403, -2015, "", FAILED, "wall", True),
     # a person must look
     *[(401, code, "", REFUSED, "halt", True) for code in (-2014, -2015, -1002)],
     (400, -1022, "Signature for this request is not valid.", REFUSED, "halt", True),
@@ -94,7 +96,7 @@ def test_every_code_of_the_table_has_a_row_here() -> None:
 def test_a_pause_has_an_end_and_a_halt_has_none() -> None:
     for meaning in [*CODES.values(), *errors.STATUSES.values()]:
         assert isinstance(meaning, Meaning)
-        assert (meaning.pause_ms > 0) == (meaning.trouble in ("slow", "ban"))
+        assert (meaning.pause_ms > 0) == (meaning.trouble in ("slow", "wall", "ban"))
 
 
 def test_when_a_ban_ends() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 import pytest
@@ -356,6 +357,33 @@ def test_while_banned_nothing_is_sent() -> None:
             await it.log.next(Report, seconds=30)
             others = [one for one in it.sim.requests[seen:] if one.time < trouble.until]
             assert not others
+
+    run(test)
+
+
+def test_a_firewall_makes_openers_wait_and_is_asked_again_by_what_closes() -> None:
+    async def test() -> None:
+        async with running() as it:
+            await it.hold(L, 5)
+            resting = it.order(L, ENTRY, 480_000)
+            it.exchange.place([resting])
+            await it.log.until(lambda: it.log.told(resting) == ["Accepted"])
+            began = time.monotonic()
+            for path in ("POST /fapi/v1/order", "POST /fapi/v1/algoOrder", "DELETE /fapi/v1/order"):
+                it.sim.faults.add("forbidden", path, times=3)
+            close, stop = it.order(L, CLOSE, 0, 2), it.order(L, STOP, 450_000, 3)
+            it.exchange.place([close, stop])
+            it.exchange.cancel([resting])
+            await it.log.until(lambda: "Fill" in it.log.told(close) and "Accepted" in it.log.told(stop) and "Cancelled" in it.log.told(resting))
+            assert time.monotonic() - began < 20.0, "a wide sanity bound"
+            troubles = it.log.of(Trouble)
+            assert {trouble.kind for trouble in troubles} == {"wall"} and troubles[0].until - troubles[0].time > 55_000
+            it.sim.faults.add("forbidden", "POST /fapi/v1/order")
+            opener = it.order(L, ENTRY, 470_000)
+            sent = len(it.asked(POST))
+            it.exchange.place([opener])
+            await it.log.until(lambda: it.log.told(opener) == ["Rejected"])
+            assert len(it.asked(POST)) == sent + 1 and it.log.about(opener)[0].code == -2
 
     run(test)
 
