@@ -37,7 +37,7 @@ from hedgegridd.heart.engine import Engine
 from hedgegridd.heart.killswitch import LONGEST_REASON
 from hedgegridd.heart.remote import RemoteDesk
 from hedgegridd.heart.verbs import VERBS
-from hedgegridd.live import heads, log
+from hedgegridd.live import heads, log, units
 from hedgegridd.live.disk import Disk
 from hedgegridd.live.inbox import taken
 from hedgegridd.live.memory import account_of, last_seen, missed, newest
@@ -495,18 +495,7 @@ class Daemon:
         if effect.kind == "fill":
             self.recent_fills.append(effect.data)
         if log.tells(effect.kind):
-            log.act(effect.kind, self.plain(effect.data))
-
-    def plain(self, data: dict[str, Any]) -> dict[str, Any]:
-        """An act in people's units: prices and coins, not ticks and lots."""
-        desk = self.engine.desks.get(data.get("symbol", ""))
-        if data.get("actor") == "":
-            data = {**data, "actor": "the daemon"}
-        shown = {key: round(value, 8) if isinstance(value, float) else value for key, value in data.items()}
-        if desk is not None and "price" in data and "qty" in data:
-            tick, lot = desk.instrument.tick_size, desk.instrument.lot_size
-            shown |= {"price": round(data["price"] * tick, 10), "qty": round(data["qty"] * lot, 10)}
-        return shown
+            log.act(effect.kind, units.plain(effect.kind, effect.data, self.engine.desks))
 
     def _synced(self, mark: int, failure: str) -> None:
         if failure:

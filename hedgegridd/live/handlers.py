@@ -18,7 +18,7 @@ from hedgegridd.heart.checklist import SOUND
 from hedgegridd.heart.desk import LEGS, Desk, rows
 from hedgegridd.heart.snapshot import snapshot_of
 from hedgegridd.heart.verbs import VERBS
-from hedgegridd.live import heads, log, status
+from hedgegridd.live import heads, log, status, units
 from hedgegridd.live.preview import preview
 from hedgegridd.live.retold import retold
 from hedgegridd.model import Leg, Order, Role, Side
@@ -147,7 +147,8 @@ class Handlers:
         """Its last acts; to find those of one order it may have to read them all."""
         folder, count, order = self.daemon.disk.journal.folder, params.get("limit", 50), params.get("order")
         records = await self._read(journal.tail, folder, count, order)
-        found = [{"seq": one.seq, "time": iso(one.time), "kind": one.kind, **log.worded(self.daemon.plain(one.data))} for one in records]
+        acts = [(one, units.plain(one.kind, one.data, self.daemon.engine.desks)) for one in records]
+        found = [{"seq": one.seq, "time": iso(one.time), "kind": one.kind, **log.worded(data)} for one, data in acts]
         return {"schema": SCHEMA, "journal.tail": found}
 
     async def verify(self, params: Params, _: str) -> dict[str, Any]:

@@ -256,7 +256,7 @@ _ACTS = {
     "rebased": _Line("WARNING", "breaker {name} re-based: was {old}, equity {equity} USDT"),
     "flatten": _Line("CRITICAL", "flatten started: {reason}"),
     "flat": _Line("CRITICAL", "flat: {reason} ({cancelled_orders} orders cancelled)", "flat"),
-    "emergency_stop": _Line("CRITICAL", "{symbol} {leg} unprotected: emergency stop at {trigger} ticks (0 = closed)", "unprotected"),
+    "emergency_stop": _Line("CRITICAL", "{symbol} {leg} unprotected: emergency stop at {trigger} (0 = closed)", "unprotected"),
     "stranger": _Line("CRITICAL", "{symbol}: a fill that was not ours: {reason}"),
     "reconciled": _Line("WARNING", "reconciled with the exchange: {what}, {whose}"),
     "rejected": _Line("WARNING", "order {client_id} refused: {code} {reason}"),

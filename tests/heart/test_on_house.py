@@ -182,7 +182,7 @@ def test_the_answer_and_the_status_say_one_thing_of_the_disk() -> None:
     while rig.syncs:
         rig.disk()
         answered = [rig.replies[ticket].result["durable"] for ticket in tickets if ticket in rig.replies]
-        assert not answered or all(answered) and rig.engine.kill.durable
+        assert not answered or (all(answered) and rig.engine.kill.durable)
     assert all(ticket in rig.replies for ticket in tickets)
 
 

@@ -278,7 +278,7 @@ def test_setup_on_standard_error_of_a_real_process() -> None:
         (
             "emergency_stop",
             {"symbol": "BTCUSDT", "leg": 1, "trigger": 7},
-            "BTCUSDT short unprotected: emergency stop at 7 ticks (0 = closed)",
+            "BTCUSDT short unprotected: emergency stop at 7 (0 = closed)",
             {"MESSAGE_ID": log.MESSAGE_IDS["unprotected"], "HEDGEGRIDD_SYMBOL": "BTCUSDT", "HEDGEGRIDD_LEG": "short"},
         ),
         ("storage", {"ok": False, "why": "full"}, "the disk failed, openers are withheld: full", {"PRIORITY": "2"}),

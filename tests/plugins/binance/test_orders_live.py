@@ -374,7 +374,9 @@ def test_a_firewall_makes_openers_wait_and_is_asked_again_by_what_closes() -> No
             close, stop = it.order(L, CLOSE, 0, 2), it.order(L, STOP, 450_000, 3)
             it.exchange.place([close, stop])
             it.exchange.cancel([resting])
-            await it.log.until(lambda: "Fill" in it.log.told(close) and "Accepted" in it.log.told(stop) and "Cancelled" in it.log.told(resting))
+            await it.log.until(
+                lambda: "Fill" in it.log.told(close) and "Accepted" in it.log.told(stop) and "Cancelled" in it.log.told(resting)
+            )
             assert time.monotonic() - began < 20.0, "a wide sanity bound"
             troubles = it.log.of(Trouble)
             assert {trouble.kind for trouble in troubles} == {"wall"} and troubles[0].until - troubles[0].time > 55_000
