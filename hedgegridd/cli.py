@@ -178,7 +178,7 @@ def flatten(config_path: Path, leg: str, state_dir: str, socket: str, yes: bool)
 @click.option("--json", "as_json", is_flag=True)
 @taught
 def replay(config_path: Path, state_dir: str, frm: int | None, to: int | None, as_json: bool) -> None:
-    """Feed a journal through the heart again and compare every decision: 0 all equal, 1 a mismatch, 2 inputs pruned."""
+    """Feed a journal through the heart again and compare every decision: 0 all equal, 1 a mismatch or damage, 2 inputs pruned."""
     from hedgegridd.live.replay import replay as replay_journal
     from hedgegridd.plugins import load_shipped
 
@@ -195,7 +195,9 @@ def replay(config_path: Path, state_dir: str, frm: int | None, to: int | None, a
             click.secho(f"  inputs of records {done.pruned[0]} to {done.pruned[1]} were pruned", fg="yellow")
         elif not done.mismatches:
             click.secho("every decision came out the same", fg="green")
-    sys.exit(1 if done.mismatches else 2 if done.pruned else 0)
+        if done.damage:
+            click.secho(f"  the journal is damaged: {done.damage}", fg="red")
+    sys.exit(1 if done.mismatches or done.damage else 2 if done.pruned else 0)
 
 
 @main.command()

@@ -3,7 +3,7 @@
 HedgegriddError
 ├── ConfigError         the configuration is wrong; carries every problem at once (exit 78)
 ├── StateError          the state directory is unreadable, newer than this program, or contradicts itself (78)
-│   └── JournalDamaged  a record before the last one does not verify; names the segment and the record
+│   └── JournalDamaged  a record before the last one does not verify; names the segment and the record (1)
 ├── AlreadyRunning      another instance holds the state directory (exit 75)
 ├── PluginError         a plugin file was refused, or broke its contract
 ├── FeedError           market data is missing, malformed or out of order
@@ -55,6 +55,8 @@ class StateError(HedgegriddError):
 
 class JournalDamaged(StateError):
     """A record before the end of the journal fails its hash: the account's past is not what it was."""
+
+    exit_code = 1  # found, as `verify` finds it: nothing of the configuration or the folder is at fault
 
     def __init__(self, segment: str, record: int, why: str, *, after: int = 0, expected: str = "", found: str = "") -> None:
         """`record` counts within the segment; `after` = number of the last sound record of its stream; the rest in words."""

@@ -39,6 +39,7 @@ class Replayed(NamedTuple):
     mismatches: list[Mismatch]
     pruned: tuple[int, int] | None
     lost: int = 0  #: records that never reached the disk; what followed in their life is not judged
+    damage: str = ""  #: what `verify` finds wrong with a journal replayed as a whole, though every decision may come out the same
 
 
 MOST_SHOWN = 20
@@ -56,7 +57,15 @@ def replay(folder: Path, registry: Registry, frm: int | None = None, to: int | N
         run.take(record)
         if watch is not None and run.engine is not None and record.kind == INPUT and not watch(record.seq, run.engine):
             break
-    return Replayed(run.inputs, run.acts, run.engine.decisions.hash if run.engine else "", run.mismatches, _missing(folder, frm), run.lost)
+    damage = _damage(folder) if frm is None and to is None and watch is None else ""
+    digest = run.engine.decisions.hash if run.engine else ""
+    return Replayed(run.inputs, run.acts, digest, run.mismatches, _missing(folder, frm), run.lost, damage)
+
+
+def _damage(folder: Path) -> str:
+    """What no decision shows: an archive's bits, or acts before the oldest checkpoint of the inputs."""
+    segment, record, why = records.verify(folder).first_bad or ("", 0, "")
+    return f"journal segment {segment}, record {record}: {why}" if why else ""
 
 
 def _missing(folder: Path, frm: int | None) -> tuple[int, int] | None:

@@ -41,6 +41,8 @@ def made(folder: Path, registry: Registry, since: int | None, until: int | None,
     try:
         told.play(records.replayable(folder, _begin(folder, since)))
     except JournalDamaged as error:
+        if told.run.engine is None:
+            raise
         notes.append(f"the journal is damaged, and the report ends there: {error}")
     told.end()
     digest, rows = told.recorder.close(), metrics.compute(told.recorder.facts(told.outcome()))

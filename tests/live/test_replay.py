@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from live.test_attack import Feed, Life, living, quiet, until
 from rig import REGISTRY
 
+from hedgegridd.cli import main
 from hedgegridd.live.replay import replay
 
 
@@ -50,3 +53,38 @@ def test_nothing_is_lost_by_a_process_that_dies(tmp_path: Path) -> None:
         assert (again.mismatches, again.lost) == ([], 0)
 
     asyncio.run(act())
+
+
+def flipped(folder: Path) -> None:
+    """A bit in the middle of the newest acts."""
+    path = newest(folder, "acts")
+    text = bytearray(path.read_bytes())
+    text[len(text) // 2] ^= 1
+    path.write_bytes(bytes(text))
+
+
+def unlike(folder: Path) -> None:
+    """An archive that unpacks to the same, and is not the one that was made."""
+    path = min((folder / "journal").glob("inputs-*.gz"))
+    text = bytearray(path.read_bytes())
+    text[9] ^= 1  # the system that packed it
+    path.write_bytes(bytes(text))
+
+
+def beheaded(folder: Path) -> None:
+    """The oldest acts are gone."""
+    min((folder / "journal").glob("acts-*.jsonl")).unlink()
+
+
+def test_replay_and_verify_end_alike_on_a_damaged_journal(tmp_path: Path) -> None:
+    asyncio.run(lived(tmp_path / "sound", 60))
+
+    def ends(folder: Path) -> list[int]:
+        return [CliRunner().invoke(main, [command, "--state-dir", str(folder)]).exit_code for command in ("verify", "replay")]
+
+    assert ends(tmp_path / "sound") == [0, 0]
+    for damage in (flipped, unlike, beheaded):
+        folder = tmp_path / damage.__name__
+        shutil.copytree(tmp_path / "sound", folder)
+        damage(folder)
+        assert ends(folder) == [1, 1], damage.__name__
