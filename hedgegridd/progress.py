@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import sys
 import time
-from typing import TextIO
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Protocol, TextIO, TypeVar
 
 from hedgegridd.times import iso
 
 WIDTH = 32
+
+
+class _Dated(Protocol):
+    @property
+    def time(self) -> int: ...
+
+
+Dated = TypeVar("Dated", bound=_Dated)
 
 
 class Progress:
@@ -21,8 +32,7 @@ class Progress:
 
     def show(self, now: int) -> None:
         """Data time is `now`, ms UTC."""
-        clock = time.monotonic()
-        if not self._shows or clock < self._next or self._span is None:
+        if not self._shows or self._span is None or (clock := time.monotonic()) < self._next:
             return
         self._next = clock + 0.1
         first, last = self._span
@@ -38,3 +48,21 @@ class Progress:
         if self._shows:
             self._stream.write("\r\x1b[K")
             self._stream.flush()
+
+
+@contextmanager
+def watched(span: Callable[[], tuple[int, int] | None], stream: TextIO | None = None) -> Iterator[Callable[[int], None]]:
+    """A bar for as long as this lasts, on standard error; the span takes reading, so only a terminal asks for it."""
+    stream = stream or sys.stderr
+    bar = Progress(span() if stream.isatty() else None, stream)
+    try:
+        yield bar.show
+    finally:
+        bar.close()
+
+
+def passing(rows: Iterable[Dated], show: Callable[[int], None]) -> Iterator[Dated]:
+    """The same rows, each shown as it passes."""
+    for row in rows:
+        show(row.time)
+        yield row

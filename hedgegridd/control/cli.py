@@ -34,6 +34,7 @@ EXIT = (
     (DEGRADED, "status: degraded"),
 )
 
+SOON_SECONDS = 10.0  # a verb that may take longer shows that it does
 _GLOBALS = (
     Param("socket", "text", "the daemon's socket"),
     Param("instance", "text", "the daemon of this name"),
@@ -234,9 +235,19 @@ def _shown(param: Param) -> str:
 
 def _plain(call: Call) -> int:
     """Ask, show, done."""
-    result = call.ask()
+    result = _awaited(call)
     _show(call, result)
     return DONE if _good(result) else FAILED
+
+
+def _awaited(call: Call) -> dict[str, Any]:
+    """The answer; at a terminal one sees that it is waited for."""
+    if call.verb.patience <= SOON_SECONDS or not sys.stderr.isatty():
+        return call.ask()
+    from hedgegridd.control import progress
+
+    with progress.waiting(call.verb.name, sys.stderr):
+        return call.ask()
 
 
 def _good(result: Any) -> bool:
@@ -264,7 +275,7 @@ def _status(call: Call) -> int:
 
 def _flatten(call: Call) -> int:
     """The daemon answers when the exchange reports flat, or when its time is over."""
-    result = call.ask()
+    result = _awaited(call)
     _show(call, result)
     return DONE if result.get("status") == "flat" else NOT_FLAT
 

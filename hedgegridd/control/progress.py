@@ -1,13 +1,15 @@
 """From `activate` to flat, as a person watches it. One law: flat is what the daemon says the exchange reported, nothing less.
 
-It only looks: `status` again and again, and at the end the fills that closed the legs.
+It only looks: `status` again and again, and at the end the fills that closed the legs. What else takes long shows that it does (`waiting`).
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import Event, Thread
+from typing import Any, TextIO
 
 from hedgegridd.control.client import Client, Unreachable
 from hedgegridd.control.protocol import LEGS, VERBS, Fault
@@ -45,6 +47,27 @@ def follow(client: Client, result: dict[str, Any], began: float, tell: Callable[
             return _ended(client, result, kill, held, seconds)
         time.sleep(LOOK_SECONDS[min(looks, len(LOOK_SECONDS) - 1)])
         looks += 1
+
+
+@contextmanager
+def waiting(what: str, stream: TextIO) -> Iterator[None]:
+    """Tell every second for how long an answer has been waited for, on a line that is gone when it comes."""
+    over, began = Event(), time.monotonic()
+
+    def tick() -> None:
+        while not over.wait(1.0):
+            stream.write(f"\r\x1b[K{what}: {time.monotonic() - began:.0f} s")
+            stream.flush()
+
+    thread = Thread(target=tick, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+        stream.write("\r\x1b[K")
+        stream.flush()
 
 
 def verdict(found: dict[str, Any]) -> list[str]:

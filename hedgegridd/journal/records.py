@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from operator import attrgetter
 from pathlib import Path
@@ -242,6 +242,25 @@ def replayable(folder: Path, frm: int | None = None, to: int | None = None) -> I
             yield record._replace(data=decode(record.data))
         elif record.seq == begin or (record.seq > begin and not _twin(record)):
             yield record
+
+
+def span(folder: Path, frm: int | None = None) -> tuple[int, int] | None:
+    """The data's time from the checkpoint at or before number `frm` (else the oldest) to the newest input, ms; for a bar that shows how
+    far a reading is. None where there is none to tell."""
+    rows = _since(segments(folder, INPUTS), frm or 0)
+    try:
+        first = next((time for segment in rows for time in _times(lines(segment)) if time), 0)
+        last = next(_times(reversed(list(lines(rows[-1])))), 0) if rows else 0
+    except (OSError, EOFError):  # the reading itself will name it
+        return None
+    return (first, last) if 0 < first < last else None
+
+
+def _times(texts: Iterable[bytes]) -> Iterator[int]:
+    """The data's time of each line that is a record."""
+    for text in texts:
+        with suppress(ValueError):
+            yield parse(text).time
 
 
 def pruned(folder: Path) -> tuple[int, int] | None:

@@ -21,7 +21,7 @@ from hedgegridd.feed.source import open_feed
 from hedgegridd.heart.build import build, start_equity
 from hedgegridd.kernel import metrics
 from hedgegridd.plugins import Registry, foreign_folders, load_trusted, mentioned
-from hedgegridd.progress import Progress
+from hedgegridd.progress import watched as watching
 from hedgegridd.research import against, artefacts
 from hedgegridd.research.compiled import Untranslatable
 from hedgegridd.research.fastrun import BeyondFast, FastRun, refuses
@@ -157,12 +157,8 @@ def play(job: Job, config: Config, feed: Any, recorder: Any, code: Any, engine: 
 
 def watched(job: Job, feed: Any, run: Callable[[Callable[[int], None]], Outcome]) -> Outcome:
     """A run with its progress shown, on a terminal."""
-    shown = not job.quiet and sys.stderr.isatty()  # to find the span takes reading every time there is
-    progress = Progress(feed.span() if shown else None, sys.stderr)
-    try:
-        return run(progress.show)
-    finally:
-        progress.close()
+    with watching(lambda: None if job.quiet else feed.span()) as show:
+        return run(show)
 
 
 def compared(job: Job, recorder: Recorder) -> dict[str, Any] | None:

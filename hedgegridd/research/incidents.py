@@ -17,6 +17,7 @@ from hedgegridd.journal.segments import ACTS, CHECKPOINT, INPUT, Record, header,
 from hedgegridd.live import deliveries
 from hedgegridd.model import Bar, DiskFailed, Durable, Mark
 from hedgegridd.plugins import load_shipped
+from hedgegridd.progress import passing, watched
 from hedgegridd.research import incident, incidentpage
 from hedgegridd.research.standing import stood
 from hedgegridd.savefile import save
@@ -79,13 +80,20 @@ def _read(folder: Path, span: incident.Span, first: int) -> tuple[list[Record], 
     try:
         if why:
             raise StateError(why)
-        kept.take(reading.replayable(folder, first, last))
+        with watched(lambda: _span(folder, span, first)) as show:
+            kept.take(passing(reading.replayable(folder, first, last), show))
     except (JournalDamaged, StateError) as error:
         kept, why = _Kept(span, first), str(error)
         kept.take(_before(folder, span.id))
         kept.take(record for record in _acts(folder) if last is None or record.seq <= last)
     until = None if span.last is None else max(kept.until, span.last.time)
     return kept.rows, {"verified": not why, "why": why or None, **kept.range()}, until
+
+
+def _span(folder: Path, span: incident.Span, first: int) -> tuple[int, int] | None:
+    """The time that is read, for a bar: a long halt is read to its end."""
+    whole = reading.span(folder, first)
+    return whole if whole is None or span.last is None else (whole[0], span.last.time)
 
 
 def _before(folder: Path, seq: int) -> list[Record]:

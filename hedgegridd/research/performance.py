@@ -18,6 +18,7 @@ from hedgegridd.journal import records
 from hedgegridd.journal.segments import INPUTS, header, segments
 from hedgegridd.kernel import metrics
 from hedgegridd.plugins import Registry
+from hedgegridd.progress import passing, watched
 from hedgegridd.research import artefacts, incidents
 from hedgegridd.research.backtest import needs, trip_row
 from hedgegridd.research.incident import row
@@ -39,7 +40,8 @@ def made(folder: Path, registry: Registry, since: int | None, until: int | None,
     told = Retelling(registry, since, until, out)
     notes = _missing(folder, since)
     try:
-        told.play(records.replayable(folder, _begin(folder, since)))
+        with watched(lambda: _span(folder, since, until)) as show:
+            told.play(passing(records.replayable(folder, _begin(folder, since)), show))
     except JournalDamaged as error:
         if told.run.engine is None:
             raise
@@ -65,6 +67,12 @@ def made(folder: Path, registry: Registry, since: int | None, until: int | None,
 def fresh() -> Path:
     """A folder for a report of now."""
     return Path("artifacts/reports") / clock.strftime("%Y%m%dT%H%M%SZ", clock.gmtime())
+
+
+def _span(folder: Path, since: int | None, until: int | None) -> tuple[int, int] | None:
+    """The time that is read, for a bar."""
+    whole = records.span(folder, _begin(folder, since))
+    return whole if whole is None or until is None else (whole[0], min(whole[1], until))
 
 
 def _begin(folder: Path, since: int | None) -> int | None:

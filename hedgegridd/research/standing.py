@@ -7,6 +7,7 @@ account allows. Nothing here measures, fills or decides.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +23,7 @@ from hedgegridd.live.memory import account_of, last_seen
 from hedgegridd.live.replay import replay
 from hedgegridd.model import KillFile, Mode, Report, Verb
 from hedgegridd.plugins import Registry
+from hedgegridd.progress import passing, watched
 from hedgegridd.research.rerun import rerun
 from hedgegridd.research.wording import duration, number
 from hedgegridd.times import iso
@@ -48,7 +50,8 @@ def stood(folder: Path, registry: Registry, first: Record, cause: Record, state:
     """
     moment = _Moment()
     try:
-        done = replay(folder, registry, first.seq, first.seq, moment.watch)
+        with watched(lambda: _span(folder, first, 0)) as moment.show:
+            done = replay(folder, registry, first.seq, first.seq, moment.watch)
         why = "" if not done.mismatches else "the journal does not replay the same on this version"
     except UNREADABLE as error:
         why = str(error)
@@ -66,11 +69,13 @@ class _Moment:
     def __init__(self) -> None:
         self.engine: Engine | None = None
         self.seq = self.before = self.after = 0
+        self.show: Callable[[int], None]
 
     def watch(self, seq: int, engine: Engine) -> bool:
         """What the replay calls after each input."""
         self.before, self.after = self.after if self.engine else engine.sync_mark, engine.sync_mark
         self.engine, self.seq = engine, seq
+        self.show(engine.now)
         return True
 
     def mark(self, act: Record) -> int | None:
@@ -130,10 +135,17 @@ def _next(folder: Path, registry: Registry, first: Record, cause: Record, engine
     look = _Look(cause, seq)
     out = frozenset({cause.data["name"]}) if cause.kind == "trip" else frozenset()
     try:
-        rerun(look.without(records.replayable(folder, first.seq)), registry, _memory, look.watch, out)
+        with watched(lambda: _span(folder, first, AFTER_MS)) as show:
+            rerun(passing(look.without(records.replayable(folder, first.seq)), show), registry, _memory, look.watch, out)
     except UNREADABLE as error:
         return _untold(str(error))
     return look.told() if look.able else _untold("it was begun by what cannot be left out")
+
+
+def _span(folder: Path, first: Record, after: int) -> tuple[int, int] | None:
+    """From the checkpoint before this act to so much after it, for a bar."""
+    whole = records.span(folder, first.seq)
+    return whole and (whole[0], min(whole[1], first.time + after))
 
 
 def _memory(engine: Engine) -> tuple[Report, list[Any]]:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from hedgegridd.config import parse
 from hedgegridd.errors import PluginError, StateError
 from hedgegridd.journal import records
-from hedgegridd.journal.segments import INPUT, INPUTS, header, lines, segments
+from hedgegridd.journal.segments import INPUTS, header, lines, segments
 from hedgegridd.journal.segments import parse as parse_record
 from hedgegridd.model import Level, Mode
 from hedgegridd.plugins import Registry
@@ -113,7 +113,7 @@ def _clock(wanted: Wanted, part: float, span: tuple[int, int] | None, what: str)
 
 def _journal(wanted: Wanted, config: Config, file: File, window: Window) -> list[dict[str, Any]]:
     """One row for each breaker of the file."""
-    span = _span(window) if not wanted.quiet and sys.stderr.isatty() else None
+    span = records.span(window.folder, window.frm) if not wanted.quiet and sys.stderr.isatty() else None
     time, bar = _clock(wanted, LOOK, span, f"{window.folder}: the session as it was")
     looked = passes.look_on(file, config, wanted.registry, wanted.only, window, time)
     bar.close()
@@ -150,20 +150,6 @@ def _unrepeatable(looked: Pass) -> str:
     if looked.engine.mode not in (Mode.PAPER, Mode.MONITOR):
         return f"the fills of a {looked.engine.mode.value} session cannot be made anew"
     return "its strategy thinks in a host of its own, which is not asked again" if looked.engine.remotes else ""
-
-
-def _span(window: Window) -> tuple[int, int] | None:
-    """From when to when the window goes, in the data's time; None where it is empty."""
-    rows = segments(window.folder, INPUTS)
-    if not rows:
-        return None
-
-    def moments(frm: int | None) -> Iterator[int]:
-        return (one.data.time for one in records.replayable(window.folder, frm) if one.kind == INPUT and one.data.time)
-
-    first = next(moments(window.frm), 0)
-    last = max(moments(rows[-1].first), default=0)
-    return (first, last) if first < last else None
 
 
 # --- recorded data ----------------------------------------------------------------------------------------------------------

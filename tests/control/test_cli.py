@@ -297,6 +297,19 @@ def test_activate_in_a_broken_daemon_goes_by_the_file(at: Ctl, running: Any, sta
     assert kill_file(state)["active"] is True
 
 
+def test_at_a_terminal_a_slow_answer_is_seen_to_be_awaited(running: Any, folder: Path) -> None:
+    running.daemon.on_incident = lambda *_: time.sleep(1.5) or {"schema": 1, "incident": []}
+    ours, theirs = os.openpty()
+    command = [sys.executable, "-c", "from hedgegridd.control.cli import main; main()", "--socket", str(running.path), "incident"]
+    done = subprocess.run(
+        command, stdout=subprocess.PIPE, stderr=theirs, env={**os.environ, "PYTHONPATH": str(ROOT)}, timeout=60, check=True
+    )
+    shown = os.read(ours, 4096).decode()
+    os.close(theirs)
+    os.close(ours)
+    assert "incident: 1 s" in shown and shown.endswith("\r\x1b[K") and b"incident: 1 s" not in done.stdout
+
+
 # --- no daemon -------------------------------------------------------------------------------------------------------------
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from hedgegridd.errors import JournalDamaged, StateError
 from hedgegridd.journal import Journal
-from hedgegridd.journal.records import Verification, pruned, replayable, tail, verify
+from hedgegridd.journal.records import Verification, pruned, replayable, span, tail, verify
 from hedgegridd.journal.segments import ACTS, CHECKPOINT, INPUT, INPUTS, STREAMS, Segment, fingerprint, segments, sum_of
 from hedgegridd.model import Bar
 
@@ -246,7 +246,15 @@ def test_a_replay_stops_at_damage(folder: Path) -> None:
 
 
 def test_nothing_to_replay(tmp_path: Path) -> None:
-    assert list(replayable(tmp_path)) == [] and pruned(tmp_path) is None
+    assert list(replayable(tmp_path)) == [] and pruned(tmp_path) is None and span(tmp_path) is None
+
+
+def test_the_span_of_a_replay_is_known_beforehand(folder: Path) -> None:
+    assert span(folder) == (60_000, 540_000)
+    assert span(folder, segments(folder, INPUTS)[2].first) == (360_000, 540_000)  # its checkpoint
+    newest = segments(folder, INPUTS)[-1].path
+    newest.write_bytes(newest.read_bytes()[:-5])
+    assert span(folder) == (60_000, 480_000)
 
 
 def test_copies_are_as_good(folder: Path, tmp_path: Path) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -20,7 +22,7 @@ pytest.importorskip("pyarrow", reason="pyarrow is not installed: pip install -e 
 pytest.importorskip("numpy", reason="numpy is not installed: pip install -e '.[fast]'")
 
 from hedgegridd.heart.build import start_equity
-from hedgegridd.research import performance, report
+from hedgegridd.research import incidents, performance, report
 from hedgegridd.research.recorder import Recorder
 
 
@@ -53,6 +55,20 @@ def sessions(tmp_path_factory: pytest.TempPathFactory) -> list[Session]:
         if len(found) >= 6 and found[-1].outcome.kill["active"]:
             return found
     raise AssertionError("no seed trips a breaker")
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_terminal_sees_how_far_a_report_is(sessions: list[Session], monkeypatch: pytest.MonkeyPatch) -> None:
+    stopped = next(one for one in sessions if one.outcome.kill["active"])
+    number = incidents.listed(stopped.folder)[0].id
+    for work in (lambda: performance.made(stopped.folder, REGISTRY, None, None, None), lambda: incidents.made(stopped.folder, number)):
+        monkeypatch.setattr(sys, "stderr", Terminal())
+        work()
+        assert "%" in sys.stderr.getvalue() and sys.stderr.getvalue().endswith("\r\x1b[K")  # type: ignore[attr-defined]
 
 
 def test_a_session_is_reported_as_the_backtest_it_was(sessions: list[Session]) -> None:
