@@ -59,7 +59,7 @@ class DaemonTable:
     """[daemon]"""
 
     on_stop: str = of("keep", "at a clean stop: keep positions with their closers and stops, or flatten", choices=("keep", "flatten"))
-    stop_timeout_seconds: float = of(50.0, "how long a flatten under way may hold up a stop", min=0, max=3600)
+    stop_timeout_seconds: float = of(50.0, "how long a flatten under way may hold up a stop; systemd is told to wait", min=0, max=3600)
     plugin_dirs: tuple[str, ...] = of((), "further plugin folders, after the shipped one and /etc/hedgegridd/plugins")
     plugin_deadline_seconds: float = of(1.0, "how long a foreign plugin may take to answer", above=0, max=60)
     plugin_memory_mb: int = of(512, "address space of a foreign plugin's process", min=64, max=65536)

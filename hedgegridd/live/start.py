@@ -40,7 +40,7 @@ from hedgegridd.live.pulse import Pulse
 from hedgegridd.live.reload import reload
 from hedgegridd.live.services import Services
 from hedgegridd.live.survey import Surveyed, as_funded, as_kept, as_probed, as_told, learn, live_feed, survey, table
-from hedgegridd.live.turn import OVER_SECONDS, in_turn
+from hedgegridd.live.turn import MORE_SECONDS, OVER_SECONDS, in_turn
 from hedgegridd.model import KillFile, Mode, PluginChanged, Severity, Started
 from hedgegridd.plugins import Registry, equip, foreign_folders
 from hedgegridd.progress import Progress
@@ -399,9 +399,18 @@ class Shell:
         loop.add_signal_handler(signal.SIGHUP, lambda: loop.create_task(self._reload_by_signal()))
 
     def _stop(self, name: str, flatten: bool) -> None:
+        loop, seconds = asyncio.get_running_loop(), self.config.daemon.stop_timeout_seconds
         self.daemon.notifier.stopping()
         self.daemon.stop(name, flatten)
-        asyncio.get_running_loop().call_later(self.config.daemon.stop_timeout_seconds, self.daemon.give_up)
+        loop.call_later(seconds, self.daemon.give_up)
+        self._hold_on(loop.time() + seconds)
+
+    def _hold_on(self, until: float) -> None:
+        """A stop may take as long as the setting says, whatever the unit's own; said again and again, so that one that hangs is ended."""
+        loop = asyncio.get_running_loop()
+        self.daemon.notifier.extend_timeout(MORE_SECONDS)
+        if loop.time() < until:
+            loop.call_later(MORE_SECONDS / 2, self._hold_on, until)
 
     async def _reload_by_signal(self) -> None:
         self.daemon.notifier.reloading()

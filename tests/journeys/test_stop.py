@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from journeys.daemon_process import DaemonProcess, equity_adds_up, holding, positions
@@ -43,6 +45,24 @@ def test_stopped_before_flat_is_4(home: Home) -> None:
     code = daemon.stop()  # no time at all: it may or may not come to closing, but it must know which
     assert code == (0 if positions(daemon.fills()) == (0, 0) else 4)
     daemon.sound()
+
+
+def test_a_service_manager_is_told_to_wait_for_a_flatten(home: Home, tmp_path: Path) -> None:
+    daemon = holding(home(minutes=4_000, daemon={"on_stop": "flatten", "stop_timeout_seconds": 3_600.0}))
+    daemon.kill()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "n"))
+        manager.settimeout(20)
+        daemon.env["NOTIFY_SOCKET"] = str(tmp_path / "n")
+        daemon.start(speed="1")
+        daemon.signal(signal.SIGTERM)
+        said = ""
+        while "STOPPING=1" not in said:
+            said = manager.recv(4096).decode()
+        while not said.startswith("EXTEND_TIMEOUT_USEC="):
+            said = manager.recv(4096).decode()
+        assert int(said.split("=")[1]) >= 10_000_000
+    assert daemon.ended() == 0
 
 
 def test_a_second_instance_is_75_and_leaves_the_first_alone(home: Home) -> None:

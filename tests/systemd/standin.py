@@ -153,6 +153,9 @@ def main() -> None:
             code.unlink()
             sys.exit(number)
     notifier.stopping("closing")
+    for _ in range(int((STATE / "slow").read_text()) if (STATE / "slow").exists() else 0):
+        notifier.extend_timeout(2.0)
+        time.sleep(1.0)
     (STATE / "stopped").write_text("clean")
 
 

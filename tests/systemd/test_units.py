@@ -12,10 +12,13 @@ from pathlib import Path
 import loguru
 import pytest
 
+from hedgegridd.schema import DaemonTable
+
 ROOT = Path(__file__).parents[2]
 UNITS = ROOT / "systemd"
 SHARED = Path(os.environ.get("HEDGEGRIDD_SHARED", ROOT.parent / "shared"))
 WITH_SYSTEMD = SHARED / "bin" / "with-systemd"
+AFTER_SECONDS = 10  # for what comes after the last order: alerts on their way, hosts, the last words of the journal
 IMPOSSIBLE = 77  # with-systemd's way of saying that this machine does not allow it
 
 INSTALL = f"""
@@ -69,6 +72,12 @@ def test_what_the_daemon_relies_on(unit: str, line: str) -> None:
 @pytest.mark.parametrize("unit", ["hedgegridd.service", "hedgegridd@.service"])
 def test_what_a_check_of_socket_peers_and_psutil_forbid(unit: str) -> None:
     assert not any(line.startswith(("PrivateUsers=", "ProcSubset=", "DynamicUser=", "LoadCredential")) for line in _settings(unit))
+
+
+@pytest.mark.parametrize("unit", ["hedgegridd.service", "hedgegridd@.service"])
+def test_a_stop_as_it_is_set_by_default_fits_the_unit(unit: str) -> None:
+    (given,) = [line.removeprefix("TimeoutStopSec=") for line in _settings(unit) if line.startswith("TimeoutStopSec=")]
+    assert int(given) >= DaemonTable().stop_timeout_seconds + AFTER_SECONDS, "a longer one is told to systemd while it lasts (test_stop)"
 
 
 def test_the_template_differs_from_the_unit_only_where_the_instance_is_named() -> None:
@@ -158,6 +167,16 @@ def test_the_unit_gives_what_is_needed_and_forbids_the_rest() -> None:
         "write_code": "OSError", "raw_socket": "OSError", "set_clock": "PermissionError", "home": "PermissionError",
         "arguments": "run --config /etc/hedgegridd/hedgegridd.toml", "watchdog_seconds": "8.0",
     }  # fmt: skip
+
+
+def test_a_stop_that_is_said_to_take_longer_is_waited_for() -> None:
+    run = _systemd("""
+    mkdir /etc/systemd/system/hedgegridd.service.d
+    printf '[Service]\\nTimeoutStopSec=1\\n' > /etc/systemd/system/hedgegridd.service.d/short.conf
+    systemctl daemon-reload; systemctl start hedgegridd; echo 3 > /var/lib/hedgegridd/slow
+    systemctl stop hedgegridd; systemctl show -p Result --value hedgegridd; cat /var/lib/hedgegridd/stopped
+    """)
+    assert run.stdout.split() == ["success", "clean"], run.stderr
 
 
 def test_the_journal_has_native_fields_and_no_secret() -> None:
