@@ -293,17 +293,16 @@ def plugins(context: click.Context, config_path: Path, as_json: bool) -> None:
     """What is loaded, and why a file is not."""
     if context.invoked_subcommand is not None:
         return
+    from hedgegridd.control.reads import plugins as listed
+    from hedgegridd.control.text import Ink
     from hedgegridd.live.plugintable import table
 
-    found = table(config_path)
-    if as_json:
-        click.echo(json.dumps({"schema": 1, "plugins": found}))
-        return
-    for row in found:
-        colour = "green" if row["state"] == "loaded" else "red"
-        click.echo(
-            f"{row['kind']:<9} {row['name']:<16} " + click.style(f"{row['state']:<9}", fg=colour) + f" {row['file']}  {row['reason']}"
-        )
+    found = {"schema": 1, "plugins": table(config_path)}
+    click.echo(json.dumps(found) if as_json else "\n".join(listed(found, Ink(_coloured()))))
+
+
+def _coloured() -> bool:
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
 
 
 @plugins.command("try")

@@ -58,25 +58,36 @@ def clean(value: object) -> str:
 
 
 def money(value: Any) -> str:
-    """USDT with two digits and thousands."""
-    return f"{value:,.2f}" if _is_number(value) else UNKNOWN
+    """USDT with two digits and thousands; less than half a cent is nothing, of either sign."""
+    return f"{round(value, 2) + 0.0:,.2f}" if _is_number(value) else UNKNOWN
 
 
-def number(value: Any, unit: str = "") -> str:
-    """A number as short as it can be said."""
-    return f"{value:,.8g}{unit}" if _is_number(value) else UNKNOWN
+def number(value: Any) -> str:
+    """A number as short as it can be said, and never as a power of ten."""
+    if not _is_number(value):
+        return UNKNOWN
+    if abs(value) >= 1e8:
+        return f"{value:,.0f}"
+    return f"{value:,.8g}" if abs(value) >= 1e-4 or not value else f"{value:.8f}".rstrip("0").removesuffix(".")
 
 
 def measure(value: Any) -> str:
     """A measured figure in four digits: nobody reads a drawdown to the tenth."""
     if not _is_number(value):
         return UNKNOWN
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    if abs(value) >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.4g}" if abs(value) >= 1e-4 or not value else "0.0000"
 
 
 def percent(fraction: Any) -> str:
     """A fraction as percent."""
     return f"{fraction * 100:.2f} %" if _is_number(fraction) else UNKNOWN
+
+
+def rate(fraction: Any) -> str:
+    """A funding rate as percent: it has four digits of its own."""
+    return f"{fraction * 100:.4f} %" if _is_number(fraction) else UNKNOWN
 
 
 def moment(value: Any) -> str:
@@ -138,18 +149,29 @@ def _looks_like_number(cell: str) -> bool:
 def render(verb: str, result: dict[str, Any], ink: Ink = PLAIN) -> list[str]:
     """A verb's result as lines."""
     screen = _SCREENS.get(verb)
-    lines = screen(result, ink) if screen else shape(result, ink)
+    lines = screen(result, ink) if screen else _read(verb, result, ink)
     return [*lines, ink("there is more: ask with --since or --limit", "yellow")] if result.get("more") else lines
+
+
+def _read(verb: str, result: dict[str, Any], ink: Ink) -> list[str]:
+    """By the verb's own columns; an answer that does not have them, a daemon's of another version, by its shape."""
+    if isinstance(result.get("text"), str):
+        return _raw(result, ink)
+    from hedgegridd.control import reads  # what no status needs
+
+    screen: Callable[[dict[str, Any], Ink], list[str]] = reads.SCREENS.get(verb, shape)
+    try:
+        return screen(result, ink)
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError):
+        return shape(result, ink)
 
 
 def status(doc: dict[str, Any], ink: Ink = PLAIN) -> list[str]:
     """The whole picture on one screen."""
     lines = [headline(doc, ink), *kill_lines(doc.get("kill_switch", {}), ink)]
     lines += [f"{ink('degraded', 'yellow')}     {clean(text)}" for text in doc.get("degraded", ())]
-    lines += ["", *_account(doc)]
-    asked, off = _in_force(doc.get("breakers", ()))
-    lines += ["", ink("breakers", "bold"), *breaker_lines(asked, ink)]
-    lines += [f"  not in force (hedgegridctl breakers): {', '.join(off)}"] if off else []
+    lines += ["", *account_lines(doc)]
+    lines += ["", ink("breakers", "bold"), *guard_lines(doc.get("breakers", ()), ink)]
     for row in doc.get("instruments", ()):
         lines += ["", *instrument(row, ink)]
     return [*lines, "", *_machinery(doc, ink)]
@@ -195,11 +217,17 @@ def kill_lines(kill: dict[str, Any], ink: Ink = PLAIN) -> list[str]:
     return [head + lasting + env, f"             {clean(kill.get('reason') or 'no reason given')}", f"             {who}"]
 
 
-def _in_force(rows: Iterable[Any]) -> tuple[list[Any], list[str]]:
-    """The breakers that are asked or that a person disarmed; the names of those that configuration or feed keep out of force."""
+def _in_force(rows: Iterable[Any]) -> tuple[list[Any], list[Any]]:
+    """The breakers that are asked or that a person disarmed, and those that configuration or feed keep out of force."""
     rows = list(rows)
     off = [row for row in rows if row.get("state") == "disarmed" and not str(row.get("reason", "disarmed by")).startswith("disarmed by")]
-    return [row for row in rows if row not in off], [clean(row.get("name", "")) for row in off]
+    return [row for row in rows if row not in off], off
+
+
+def guard_lines(rows: Iterable[Any], ink: Ink = PLAIN) -> list[str]:
+    """The breakers in force; the others are counted."""
+    asked, off = _in_force(rows)
+    return breaker_lines(asked, ink) + ([f"  {len(off)} more are not in force: hedgegridctl breakers says why"] if off else [])
 
 
 def breaker_lines(rows: Iterable[Any], ink: Ink = PLAIN) -> list[str]:
@@ -213,7 +241,7 @@ def breaker_lines(rows: Iterable[Any], ink: Ink = PLAIN) -> list[str]:
         ],
         ink=ink,
     )  # fmt: skip
-    return [f"{line}  {bar(row.get('fraction'), 20, ink)}" for line, row in zip(_even(plain), rows, strict=True)]
+    return [f"{line}  {bar(row.get('fraction'), 20, ink)}".rstrip() for line, row in zip(_even(plain), rows, strict=True)]
 
 
 def _even(lines: list[str]) -> list[str]:
@@ -238,7 +266,7 @@ def instrument(row: dict[str, Any], ink: Ink = PLAIN) -> list[str]:
         f"throttle {number(row.get('throttle'))}{ink('  PAUSED', 'yellow') if paused else ''}"
     )
     money_line = (
-        f"  funding {number(row.get('funding_rate'))} at {moment(row.get('next_funding_at'))}, "
+        f"  funding {rate(row.get('funding_rate'))} at {moment(row.get('next_funding_at'))}, "
         f"{measure(row.get('funding_cost_1h_projected_usdt'))} USDT/h  basis {measure(row.get('basis_bps'))} bps  "
         f"last bar {moment(row.get('last_bar_at'))}"
     )
@@ -263,11 +291,11 @@ def _leg(name: str, leg: dict[str, Any]) -> list[str]:
     ]
 
 
-def _account(doc: dict[str, Any]) -> list[str]:
+def account_lines(doc: dict[str, Any]) -> list[str]:
+    """What the account is worth, made, holds and uses; money is in USDT."""
     have, since = doc.get("account", {}), doc.get("session", {})
-    worth = (
-        f"equity {money(have.get('equity_usdt'))}  wallet {money(have.get('wallet_usdt'))}  drawdown {measure(have.get('drawdown_pct'))} %"
-    )
+    worth = f"equity {money(have.get('equity_usdt'))} USDT  wallet {money(have.get('wallet_usdt'))}"
+    fallen = f"drawdown {measure(have.get('drawdown_pct'))} %"
     earned = "  ".join(
         f"{name} {money(have.get(key))}"
         for name, key in (
@@ -281,7 +309,7 @@ def _account(doc: dict[str, Any]) -> list[str]:
     held = "  ".join(f"{name} {money(have.get(f'{name}_inventory_usdt'))}" for name in ("long", "short", "net"))
     use = f"margin ratio {percent(have.get('margin_ratio'))}  initial use {percent(have.get('initial_margin_use'))}"
     return [
-        f"account      {worth}",
+        f"account      {worth}  {fallen}",
         f"pnl          {earned}",
         f"held         {held}  {use}  maker {percent(have.get('maker_ratio'))}",
         f"today        {money(since.get('daily_pnl_usdt'))} since {moment(since.get('daily_reset_at'))}, "
@@ -328,7 +356,12 @@ def _bad_plugin(row: dict[str, Any], ink: Ink) -> str:
 
 
 def _breakers(result: dict[str, Any], ink: Ink) -> list[str]:
-    return breaker_lines(result.get("breakers", ()), ink) or ["no breakers"]
+    asked, off = _in_force(result.get("breakers", ()))
+    why: dict[str, list[str]] = {}
+    for row in off:
+        why.setdefault(clean(row.get("reason")), []).append(clean(row.get("name", "")))
+    idle = [ink("not in force", "bold"), *(f"  {reason}: {', '.join(names)}" for reason, names in why.items())] if off else []
+    return breaker_lines(asked, ink) + idle or ["no breakers"]
 
 
 def _preview(result: dict[str, Any], ink: Ink) -> list[str]:
@@ -350,14 +383,9 @@ def _preview(result: dict[str, Any], ink: Ink) -> list[str]:
     return lines + [f"note    {clean(note)}" for note in lately.get("notes", ())]
 
 
-def _ping(result: dict[str, Any], ink: Ink) -> list[str]:
-    return [" ".join(["pong", *(f"{clean(key)} {clean(value)}" for key, value in result.items() if key != "schema")])]
-
-
 def _raw(result: dict[str, Any], ink: Ink) -> list[str]:
     """What the daemon has put in words itself."""
-    raw = result.get("text")
-    return [clean(line) for line in raw.splitlines()] if isinstance(raw, str) else shape(result, ink)
+    return [clean(line) for line in result["text"].splitlines()]
 
 
 def offline(doc: dict[str, Any], ink: Ink = PLAIN) -> list[str]:
@@ -371,23 +399,10 @@ def offline(doc: dict[str, Any], ink: Ink = PLAIN) -> list[str]:
     return [*lines, f"             {clean(kill['note'])}"] if kill.get("note") else lines
 
 
-def _incident(result: dict[str, Any], ink: Ink) -> list[str]:
-    from hedgegridd.control import incident  # a screen of its own, that no other call needs
-
-    try:
-        return incident.shown(result, ink)
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError):  # a daemon of another version: then by its shape
-        return shape(result, ink)
-
-
 _SCREENS: dict[str, Callable[[dict[str, Any], Ink], list[str]]] = {
     "status": status,
     "breakers": _breakers,
     "breakers.preview": _preview,
-    "ping": _ping,
-    "metrics": _raw,
-    "drill": _raw,
-    "incident": _incident,
     "journal.verify": verified,
 }
 
@@ -437,4 +452,4 @@ def cell(key: str, value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return ", ".join(cell("", item) for item in value)
     text = clean(value)
-    return moment(text) if key.endswith(("_at", "time", "since")) else text
+    return moment(text) if key == "at" or key.endswith(("_at", "time", "since")) else text

@@ -87,10 +87,10 @@ def screen(docs: Docs, trouble: str, ink: Ink) -> list[str]:
     lines += [f"{ink('degraded', 'yellow')}     {clean(reason)}" for reason in doc.get("degraded", ())]
     have, day = doc.get("account", {}), doc.get("session", {})
     lines += [
-        f"equity {money(have.get('equity_usdt'))}  total pnl {money(have.get('total_pnl_usdt'))}  "
+        f"equity {money(have.get('equity_usdt'))} USDT  total pnl {money(have.get('total_pnl_usdt'))}  "
         f"today {money(day.get('daily_pnl_usdt'))}  drawdown {measure(have.get('drawdown_pct'))} %",
         "",
-        *text.breaker_lines(doc.get("breakers", ()), ink),
+        *text.guard_lines(doc.get("breakers", ()), ink),
     ]
     rungs = docs.get("ladders", {}).get("ladders", [])
     for row in doc.get("instruments", ()):

@@ -79,13 +79,29 @@ def test_rows_are_a_table_and_more_is_said() -> None:
     lines = text.render("fills", {"schema": 1, "fills": fills, "more": True})
     assert lines[0] == "fills"
     assert lines[1].split() == ["time", "qty", "fee", "maker", "reason"]
-    assert lines[2].split() == ["2026-01-02", "03:04:05", "UTC", "0.01", "0.2", "yes", "?"]
+    assert lines[2].split() == ["2026-01-02", "03:04:05", "UTC", "0.01", "0.2", "yes", "-"]
     assert lines[1].index("qty") + 3 == lines[2].index("0.01") + 4
     assert "--since" in lines[-1]
 
 
 def test_metrics_are_shown_raw() -> None:
     assert text.render("metrics", {"text": "a 1\nb 2\n"}) == ["a 1", "b 2"]
+
+
+def test_small_and_large_figures_are_no_powers_of_ten() -> None:
+    assert (text.number(1.7356902e12), text.number(6.04e-5), text.number(-0.5)) == ("1,735,690,200,000", "0.0000604", "-0.5")
+    assert (text.measure(1.009e-05), text.measure(0), text.money(-0.002), text.rate(6.041e-5)) == ("0.0000", "0", "0.00", "0.0060 %")
+
+
+def test_breakers_out_of_force_stand_aside_with_the_reason(running: Any) -> None:
+    row = {"name": "spread", "state": "armed", "value": 3.0, "threshold": 30.0, "unit": "bps", "fraction": 0.1, "on_trip": "halt"}
+    off = [{"name": name, "state": "disarmed", "reason": "disabled in the configuration"} for name in ("volume", "volatility")]
+    by_hand = {"name": "margin", "state": "disarmed", "reason": "disarmed by uid=0(root): tested"}
+    lines = text.render("breakers", {"breakers": [row, *off, by_hand]})
+    assert lines[-1] == "  disabled in the configuration: volume, volatility"
+    assert sum("/" in line for line in lines) == 2  # the one armed, and the one that a person disarmed
+    screen = shown("status", {**running.daemon.doc, "breakers": [row, *off, by_hand]})
+    assert "2 more are not in force" in screen and "margin" in screen and "volatility" not in screen
 
 
 @pytest.mark.parametrize(
