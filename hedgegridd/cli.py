@@ -72,7 +72,10 @@ def _loaded(path: Path, to_close: bool = False) -> tuple[Config, Registry]:
     return config, registry
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+PLAIN: dict[str, Any] = {"color": False} if os.environ.get("NO_COLOR") else {}  #: for the context: no colours at all
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], **PLAIN})
 @click.version_option(__version__, prog_name="hedgegridd")
 def main() -> None:
     """Trades an adaptive hedge-mode grid and, above all, stops when it must."""
@@ -130,7 +133,7 @@ def run(config_path: Path, feed: Path | None, speed: float | None, confirm_live:
 @click.option("--show", is_flag=True, help="Print each effective value and where it comes from.")
 @taught
 def check(config_path: Path, as_json: bool, strict: bool, show: bool) -> None:
-    """Check a configuration offline, the fully filled grid on both legs included."""
+    """Check a configuration offline, with the grid filled."""
     from hedgegridd import check as checking
 
     sys.exit(checking.command(config_path, as_json=as_json, strict=strict, show=show))
@@ -141,7 +144,7 @@ def check(config_path: Path, as_json: bool, strict: bool, show: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="JSON for scripts.")
 @taught
 def preflight(config_path: Path, as_json: bool) -> None:
-    """Look an account over as a live start does, put right what may be, and start nothing: 0 fine, 1 not."""
+    """Look an account over as a start in live would. Puts right what may be, and starts nothing: 0 fine, 1 not."""
     import asyncio
 
     from hedgegridd.live import survey
@@ -160,7 +163,7 @@ def preflight(config_path: Path, as_json: bool) -> None:
 @click.option("--yes", is_flag=True, help="Needed: this closes positions at market.")
 @taught
 def flatten(config_path: Path, leg: str, state_dir: str, socket: str, yes: bool) -> None:
-    """Break-glass: engage the kill switch and close positions, with the daemon alive, hung or dead."""
+    """Break-glass: engage the kill switch and close positions. With the daemon alive, hung or dead."""
     from hedgegridd.live import breakglass, log
 
     if not yes:
@@ -178,7 +181,7 @@ def flatten(config_path: Path, leg: str, state_dir: str, socket: str, yes: bool)
 @click.option("--json", "as_json", is_flag=True)
 @taught
 def replay(config_path: Path, state_dir: str, frm: int | None, to: int | None, as_json: bool) -> None:
-    """Feed a journal through the heart again and compare every decision: 0 all equal, 1 a mismatch or damage, 2 inputs pruned."""
+    """Decide a journal's inputs again and compare every decision. 0 all equal, 1 a mismatch or damage, 2 inputs pruned."""
     from hedgegridd.live.replay import replay as replay_journal
     from hedgegridd.plugins import load_shipped
 
@@ -207,7 +210,7 @@ def replay(config_path: Path, state_dir: str, frm: int | None, to: int | None, a
 @click.option("--json", "as_json", is_flag=True)
 @taught
 def verify(config_path: Path, state_dir: str, head: str, as_json: bool) -> None:
-    """Check a journal's hash chain with no daemon, and that a head an alert carried is in it: 0 sound, 1 damaged."""
+    """Check a journal's hash chain, with no daemon. And that a head an alert carried is in it: 0 sound, 1 damaged."""
     from hedgegridd import journal
     from hedgegridd.control.text import verified
     from hedgegridd.live import heads
@@ -230,7 +233,7 @@ def verify(config_path: Path, state_dir: str, head: str, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="The summary as JSON.")
 @taught
 def backtest(config_path: Path, as_json: bool, against: Path | None, **options: Any) -> None:
-    """Play recorded data through the strategy, kill switch and breakers on, and write a report."""
+    """Trade recorded data, breakers on, and write a report."""
     from hedgegridd.research import backtest as testing
     from hedgegridd.research.report import write
 
@@ -253,7 +256,7 @@ def backtest(config_path: Path, as_json: bool, against: Path | None, **options: 
 def report(
     context: click.Context, config_path: Path, state_dir: str, start: int | None, end: int | None, out: Path | None, as_json: bool
 ) -> None:
-    """What the session of a journal made, as the page of a backtest shows it."""
+    """What a session made; `report incident`: what ended it. From the journal, as the page of a backtest shows it."""
     if context.invoked_subcommand is not None:
         return
     from hedgegridd.plugins import load_shipped
@@ -290,7 +293,7 @@ def incident(number: int | None, config_path: Path, state_dir: str, out: Path | 
 @click.pass_context
 @taught
 def plugins(context: click.Context, config_path: Path, as_json: bool) -> None:
-    """What is loaded, and why a file is not."""
+    """What is loaded, and why not; `plugins try`: would it trip?"""
     if context.invoked_subcommand is not None:
         return
     from hedgegridd.control.reads import plugins as listed
@@ -298,11 +301,7 @@ def plugins(context: click.Context, config_path: Path, as_json: bool) -> None:
     from hedgegridd.live.plugintable import table
 
     found = {"schema": 1, "plugins": table(config_path)}
-    click.echo(json.dumps(found) if as_json else "\n".join(listed(found, Ink(_coloured()))))
-
-
-def _coloured() -> bool:
-    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    click.echo(json.dumps(found) if as_json else "\n".join(listed(found, Ink(not PLAIN and sys.stdout.isatty()))))
 
 
 @plugins.command("try")

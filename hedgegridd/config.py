@@ -117,6 +117,7 @@ def read(
     problems: list[Problem] = []
     paths = _files(Path(path))
     layers = [Layer(one.name, _parse(one, problems)) for one in paths]
+    unread = bool(problems) and not layers[0].table  # then nothing is said of what it lacks
     layers += [Layer("command line", overrides)] if overrides else []
     named = [layer.table["preset"] for layer in layers if "preset" in layer.table]
     preset = named[-1] if named else fields_of(Config)[2].default
@@ -131,7 +132,7 @@ def read(
     config, wrong = _fill(table)
     problems += [_discreet(_explained(one)) for one in wrong]
     config = replace(config, origins=origins, files=tuple(str(one) for one in paths), notes=tuple(notes))
-    return config, problems + _form(config)
+    return config, problems + ([] if unread else _form(config))
 
 
 # --- files --------------------------------------------------------------------------------------------------------------
@@ -152,6 +153,8 @@ def _parse(path: Path, problems: list[Problem]) -> Table:
         table = tomllib.loads(text.decode())
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         why = error.strerror or str(error) if isinstance(error, OSError) else str(error)
+        if isinstance(error, FileNotFoundError):
+            why += ": name yours with --config; etc/paper.toml is one to begin with"
         problems.append(Problem(str(path), None, "a readable TOML file", why))
         return {}
     fault = loose(info) or (readable(info) if _literal_secret(table) else "")

@@ -37,6 +37,13 @@ class Problem(NamedTuple):
         return f"{self.path}:{given} expected {self.expected}{hint}"
 
 
+def extra(name: str) -> str:
+    """The command that installs what a plain installation leaves out, for the Python that runs this."""
+    import sys
+
+    return f"{sys.executable} -m pip install 'hedgegridd[{name}]'"
+
+
 class ConfigError(HedgegriddError):
     """Every problem found in a configuration, so that one run of `hedgegridd check` shows them all."""
 

@@ -47,6 +47,21 @@ def test_every_command_explains_itself(name: str) -> None:
     assert (done.exit_code, bool(main.commands[name].help)) == (0, True)
 
 
+def test_the_list_of_commands_says_each_in_whole_words() -> None:
+    assert "..." not in hedgegridd("--help").output.split("Commands:")[1]
+
+
+def test_a_missing_configuration_is_one_problem_with_a_way_on() -> None:
+    done = hedgegridd("check", "--config", "nowhere.toml")
+    assert "No such file" in done.output and "etc/paper.toml" in done.output and "[[instrument]]" not in done.output
+    assert done.exit_code == 1
+
+
+def test_a_paper_account_needs_no_preflight_and_hears_what_does() -> None:
+    done = hedgegridd("preflight", "--config", PAPER)
+    assert (done.exit_code, "exchange.name" in done.output, "hedgegridd check" in done.output) == (78, True, True)
+
+
 def test_version() -> None:
     assert hedgegridd("--version").output == f"hedgegridd, version {__version__}\n"
 

@@ -35,6 +35,7 @@ EXIT = (
 )
 
 SOON_SECONDS = 10.0  # a verb that may take longer shows that it does
+NEXT = "start one: hedgegridd run --config F; for one that runs elsewhere: --socket S or --instance NAME"
 _GLOBALS = (
     Param("socket", "text", "the daemon's socket"),
     Param("instance", "text", "the daemon of this name"),
@@ -44,11 +45,16 @@ _GLOBALS = (
     Param("version", "flag", "the version of this program"),
 )
 _GLOBAL = {param.name for param in _GLOBALS}
+_NAMES = {param.name for verb in VERBS.values() for param in verb.params if not param.place} | _GLOBAL
 _FLAGS = {param.name for verb in VERBS.values() for param in verb.params if param.kind == "flag"} | {"json", "help", "version"}
 
 
 class Usage(Exception):
-    """The command line is wrong."""
+    """The command line is wrong; `verb` is the one that was meant, where that is clear."""
+
+    def __init__(self, text: str, verb: Verb | None = None) -> None:
+        super().__init__(text)
+        self.verb = verb
 
 
 class Call:
@@ -94,11 +100,13 @@ def _guarded(argv: list[str]) -> int:
         code = _run(argv)
         sys.stdout.flush()
     except Usage as err:
-        return _complain([f"{err}", "try: hedgegridctl --help"], USAGE)
+        return _complain([f"{err}", f"usage: hedgegridctl {_usage(err.verb)}" if err.verb else "try: hedgegridctl --help"], USAGE)
     except Fault as err:
         return _complain([str(err)], USAGE if err.code in (protocol.BAD_PARAMS, protocol.NO_SUCH_VERB) else FAILED)
     except Unreachable as err:
-        return _complain([f"daemon not reachable: {err}"], FAILED if err.forbidden else UNREACHABLE)
+        if err.forbidden:
+            return _complain([f"daemon not reachable: {err}"], FAILED)
+        return _complain([f"daemon not reachable: {err}", NEXT], UNREACHABLE)
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:  # `hedgegridctl fills | head`: nobody is left to read
@@ -139,6 +147,8 @@ def _split(argv: list[str]) -> tuple[list[str], dict[str, str]]:
                 raise Usage(f"--{name} takes no value")
             if name not in _FLAGS and not equals:
                 value = next(rest, "")
+                if not value and name not in _NAMES:
+                    raise Usage(f"no option '--{name}'{protocol.did_you_mean(f'--{name}', [f'--{known}' for known in _NAMES])}")
                 if not value:
                     raise Usage(f"--{name} needs a value")
             options[name] = value
@@ -155,14 +165,14 @@ def _call(words: list[str], options: dict[str, str]) -> Call:
     params: dict[str, Any] = {name: value for name, value in options.items() if name not in _GLOBAL}
     places = [param.name for param in verb.params if param.place]
     if len(rest) > len(places):
-        raise Usage(f"{protocol.spoken(verb.name)} does not take {rest[len(places)]!r}")
+        raise Usage(f"{protocol.spoken(verb.name)} does not take {rest[len(places)]!r}", verb)
     params.update(zip(places, rest, strict=False))
     kinds = {param.name: param.kind for param in verb.params}
     params = {name: _value(kinds.get(name, ""), value) for name, value in params.items()}
     local = {param.name for param in verb.params if param.local}
     wrong = protocol.problem(verb, {name: value for name, value in params.items() if name not in local})
     if wrong:
-        raise Usage(wrong)
+        raise Usage(wrong, verb)
     return Call(verb, params, _places(options))
 
 
@@ -186,8 +196,9 @@ def _verb(words: list[str]) -> tuple[Verb, list[str]]:
         return VERBS[words[0]], words[1:]
     known = under or [name for name in VERBS if "." not in name]
     given = " ".join(words[: 2 if under else 1])
-    listed = f"; there is {', '.join(protocol.spoken(name) for name in under)}" if under else ""
-    raise Usage(f"no verb {given!r}{protocol.did_you_mean('.'.join(words[: 2 if under else 1]), known)}{listed}")
+    listed = f"; there are {', '.join(protocol.spoken(name) for name in under)}" if under else ""
+    meant = protocol.did_you_mean(".".join(words[:2]), known) if words[1:] or not under else ""
+    raise Usage(f"no verb {given!r}{meant}{listed}")
 
 
 def _value(kind: str, text: str) -> Any:

@@ -74,8 +74,9 @@ def verdict(found: dict[str, Any]) -> list[str]:
     """How it ended, in one line."""
     kill, seconds = found["kill_switch"], found["seconds"]
     if found["flat"]:
+        count = len(found["legs_closed"])
         legs = ", ".join(f"{clean(leg['symbol'])} {clean(leg['side'])} {leg['size']:.8g}" for leg in found["legs_closed"])
-        return [f"flat: {len(found['legs_closed'])} legs closed{f' ({legs})' if legs else ''} in {seconds:.2f} s"]
+        return [f"flat: {count} leg{'' if count == 1 else 's'} closed{f' ({legs})' if legs else ''} in {seconds:.2f} s"]
     if found["halted"]:
         return [f"halted in {seconds:.2f} s: openers are refused and cancelled, take-profits and stops stay"]
     if kill.get("active") is False:

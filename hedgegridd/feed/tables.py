@@ -18,7 +18,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from hedgegridd.errors import FeedError
+from hedgegridd.errors import FeedError, extra
 from hedgegridd.feed.steps import Place
 
 BATCH = 4096
@@ -204,7 +204,7 @@ def _parquet(path: Path) -> Any:
         from pyarrow import ArrowException
         from pyarrow.parquet import ParquetFile
     except ImportError:
-        raise FeedError(f"{path}: reading Parquet needs pyarrow: pip install 'hedgegridd[data]'; CSV needs nothing") from None
+        raise FeedError(f"{path}: reading Parquet needs pyarrow: {extra('data')}; CSV needs nothing") from None
     try:
         return ParquetFile(path)
     except (OSError, ArrowException) as error:

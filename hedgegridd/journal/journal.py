@@ -209,7 +209,10 @@ class Journal:
         except BlockingIOError:
             holder = os.read(fd, 32).decode(errors="replace").strip()
             os.close(fd)
-            raise AlreadyRunning(f"journal {self.folder} is held by process {holder or '?'}: only one daemon may hold it") from None
+            raise AlreadyRunning(
+                f"journal {self.folder} is held by process {holder or '?'}: only one daemon may hold it. `hedgegridctl status` shows that "
+                "one; for another beside it name a --state-dir and a --socket of its own"
+            ) from None
         self._lock = fd
         give_to_owner(fd, self.folder)
         with suppress(OSError):  # only a courtesy to the reader of the message above

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hedgegridd import __version__, journal
+from hedgegridd.control.protocol import did_you_mean
 from hedgegridd.errors import Refused
 from hedgegridd.heart.breakers import Guard, judge
 from hedgegridd.heart.checklist import SOUND
@@ -134,7 +135,8 @@ class Handlers:
         """The inputs of the last trip, and the breaker asked about them again."""
         guard = _guard(self.daemon, params)
         if guard.inputs is None:
-            raise Refused(f"breaker {guard.name} has not tripped since it was armed; now: {guard.value} {guard.unit} of {guard.threshold}")
+            now = "unknown" if guard.value is None else f"{guard.value:.4g} of {guard.threshold:g} {guard.unit}"
+            raise Refused(f"breaker {guard.name} has not tripped since it was armed; now: {now}")
         again = judge(guard.breaker, snapshot_of(guard.inputs)) if guard.breaker is not None else None
         verdict = (
             None if again is None else {"tripped": again.trip is not None, "reason": again.trip.reason if again.trip else again.unknown}
@@ -252,7 +254,8 @@ def _rungs(desk: Desk) -> list[dict[str, Any]]:
 def _guard(daemon: Daemon, params: Params) -> Guard:
     guard = daemon.engine.panel.guards.get(params["name"])
     if guard is None:
-        raise Refused(f"no breaker {params['name']!r}; there are {', '.join(daemon.engine.panel.guards)}")
+        known = daemon.engine.panel.guards
+        raise Refused(f"no breaker {params['name']!r}{did_you_mean(params['name'], known)}; there are {', '.join(known)}")
     return guard
 
 

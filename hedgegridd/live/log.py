@@ -214,7 +214,7 @@ def setup(level: str = "INFO", secrets: Iterable[str] = (), *, stream: TextIO | 
         sink,
         level=level.upper(),
         format="{message}" if native else _LINE,
-        colorize=not native and target.isatty(),
+        colorize=not native and target.isatty() and not os.environ.get("NO_COLOR"),
         backtrace=False,
         diagnose=False,
         catch=False,

@@ -478,7 +478,7 @@ def stop_summary(daemon: Daemon, state: Path) -> dict[str, Any]:
         "total_exposure_pct": gross / money["equity_usdt"] * 100 if money["equity_usdt"] > 0 else None,
         "decisions_hash": engine.decisions.hash,
         "journal": str(state / "journal"),
-        "report_command": f"hedgegridd replay --state-dir {state}",
+        "report_command": f"hedgegridd report --state-dir {state}",
     }
 
 
@@ -492,4 +492,6 @@ def summary_text(summary: dict[str, Any]) -> str:
 def _shown(value: Any) -> str:
     if value is None:
         return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return f"{value:,.2f}" if isinstance(value, float) else str(value)

@@ -235,7 +235,13 @@ def _line(fact: Fact, wide: int) -> str:
 
 
 async def preflight(config: Config, registry: Registry) -> list[Fact]:
-    """`hedgegridd preflight`: the facts alone, nothing is started. AlreadyRunning where a daemon trades the account."""
+    """`hedgegridd preflight`: the facts alone, nothing is started. AlreadyRunning where a daemon trades the account.
+
+    ConfigError where the exchange of the configuration is no real one.
+    """
+    if not config.market:
+        expected = "an exchange with an account, such as binance: on paper there is nothing to look over, `hedgegridd check` does it all"
+        raise ConfigError([Problem("exchange.name", config.exchange.name, expected)])
     with lease.of(config):
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):

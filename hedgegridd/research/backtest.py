@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hedgegridd import __version__
-from hedgegridd.errors import ConfigError, HedgegriddError, Problem
+from hedgegridd.errors import ConfigError, HedgegriddError, Problem, extra
 from hedgegridd.feed.layout import interval_text
 from hedgegridd.feed.source import open_feed
 from hedgegridd.heart.build import build, start_equity
@@ -279,7 +279,7 @@ def needs() -> None:
         import numpy
         import pyarrow
     except ImportError as error:
-        raise HedgegriddError(f"this needs {error.name}, which a plain installation leaves out: pip install 'hedgegridd[data]'") from None
+        raise HedgegriddError(f"this needs {error.name}, which a plain installation leaves out: {extra('data')}") from None
     assert numpy and pyarrow
 
 

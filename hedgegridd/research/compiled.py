@@ -21,7 +21,7 @@ from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any, NamedTuple
 
-from hedgegridd.errors import HedgegriddError
+from hedgegridd.errors import HedgegriddError, extra
 from hedgegridd.research.twins import MODULES, TURN, twins
 
 
@@ -40,7 +40,7 @@ class Untranslatable(HedgegriddError):
 
 def available() -> str:
     """Why nothing can be compiled here; "" = it can."""
-    return "" if find_spec("numba") else "numba is not installed: pip install 'hedgegridd[fast]'"
+    return "" if find_spec("numba") else f"numba is not installed: {extra('fast')}"
 
 
 def plain(strategy: Any) -> Code:
