@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,7 @@ class LogAlerts:
         if self.settings.path:
             self._append(alert, line)
             return
-        if alert.rule in TOLD:
+        if alert.rule in TOLD or (alert.rule == "journal_head" and sys.stderr.isatty()):  # a head is for what leaves the machine
             return
         from loguru import logger
 

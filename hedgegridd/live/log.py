@@ -261,8 +261,8 @@ _ACTS = {
     "reconciled": _Line("WARNING", "reconciled with the exchange: {what}, {whose}"),
     "rejected": _Line("WARNING", "order {client_id} refused: {code} {reason}"),
     "withdrawn": _Line("WARNING", "order {client_id} withdrawn: {reason}"),
-    "fill": _Line("INFO", "fill {symbol} {leg} {side} {qty} @ {price}, {role}, realized {realized} USDT"),
-    "funding": _Line("INFO", "funding {symbol} {leg}: {amount} USDT"),
+    "fill": _Line("INFO", "fill {symbol} {leg} {side} {qty} @ {price}, {role}{made}"),
+    "funding": _Line("INFO", "funding {symbol} {leg}: {paid} USDT"),
     "transfer": _Line("INFO", "transfer: {amount} USDT"),
     "storage:True": _Line("WARNING", "the disk works again"),
     "storage:False": _Line("CRITICAL", "the disk failed, openers are withheld: {why}"),
@@ -293,6 +293,16 @@ def _word(key: str, value: Any) -> Any:
     return _WORDS[key].get(value, value) if key in _WORDS and isinstance(value, int) else value
 
 
+def _in_words(data: Mapping[str, Any]) -> dict[str, str]:
+    """What an act says of money and of whose it is, for its line: numbers as people read them."""
+    said = {key: f"{value:,.10g}" for key, value in data.items() if isinstance(value, float)}
+    made, amount = data.get("realized") or 0.0, data.get("amount") or 0.0
+    said["made"] = f", realised {made:+,.4f} USDT" if made else ""
+    said["paid"] = f"{'received' if amount < 0 else 'paid'} {abs(amount):,.4f}"
+    said["whose"] = data.get("client_id") or f"{data.get('symbol', '?')} {data.get('leg', '?')}"
+    return said
+
+
 def tells(kind: str) -> bool:
     """Is an act of this kind told at all? Most acts of a trading day are not, and then nothing need be made ready for it."""
     return kind in _ACTS or kind in _SPLIT or _level <= _DEBUG_NUMBER
@@ -307,7 +317,7 @@ def act(kind: str, data: Mapping[str, Any]) -> None:
         return
     known = _Known(worded(data))
     fields: dict[str, Any] = {key: value for key, value in known.items() if isinstance(value, str | int | float) and value != ""}
-    known["whose"] = known.get("client_id") or f"{known['symbol']} {known['leg']}"
+    known |= _in_words(known)
     if kind in _BREAKER_ACTS:
         fields["breaker"] = fields.pop("name", None)
     fields.setdefault("order_id", fields.get("client_id"))
