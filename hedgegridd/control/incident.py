@@ -95,7 +95,8 @@ def _certificate(one: Document) -> list[str]:
     costs = (
         f"fees {money(one.get('fees_usdt'))}, slippage {money(one.get('slippage_usdt'))}, realised {money(one.get('realized_pnl_usdt'))}"
     )
-    by = f"proven by {proof.get('reads', UNKNOWN)} reads of the exchange, heard {moment(proof.get('heard_at'))}"
+    reads = proof.get("reads", UNKNOWN)
+    by = f"proven by {reads} read{'' if reads == 1 else 's'} of the exchange, heard {moment(proof.get('heard_at'))}"
     return [f"certificate  flat {moment(one['time'])}, {duration(one.get('seconds'))}; {costs} USDT", f"             {by}"]
 
 

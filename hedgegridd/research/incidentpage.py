@@ -6,15 +6,16 @@ nothing but places on the drawing.
 
 from __future__ import annotations
 
-import json
+import re
 from typing import Any
 
 from hedgegridd.research.frame import dotted, framed
 from hedgegridd.research.pagetables import cells, flat, seen, table
-from hedgegridd.research.wording import DASH, amount, known, money, named, number, seconds_of, text
+from hedgegridd.research.wording import DASH, amount, known, moment, money, named, number, seconds_of, text
 
 Document = dict[str, Any]
 
+TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 WIDE, HIGH, EDGE = 1000, 260, 8  #: of the drawing
 STYLE = """
 svg { display: block; width: 100%; height: auto; }
@@ -24,6 +25,8 @@ svg { display: block; width: 100%; height: auto; }
 dl.facts { display: grid; grid-template-columns: max-content 1fr; gap: 2px 20px; margin: 0 0 12px; }
 dl.facts dt { opacity: 0.7; } dl.facts dd { margin: 0; overflow-wrap: anywhere; }
 td { vertical-align: top; overflow-wrap: break-word; }
+time { white-space: nowrap; }
+.wide + dl.facts, .wide + p { margin-top: 12px; }
 tr.own td { font-weight: 600; }
 meter { width: 8em; }
 .blank { min-height: 3em; border: 1px dashed var(--axis); border-radius: 6px; padding: 8px; }
@@ -37,8 +40,9 @@ def page(found: Document) -> str:
 
 def _header(found: Document, links: str) -> str:
     trigger, end = found["trigger"], found["end"]
-    facts = [f"mode {found['mode'] or 'not known'}", f"level {trigger['level']}", f"source {trigger['source']}", found["time"]]
-    facts += [f"flat after {end['seconds_to_flat']} s" if end["flat_at"] else "not flat", "over" if end["over"] else "not over"]
+    facts = [f"mode {found['mode'] or 'not known'}", f"level {trigger['level']}", f"source {trigger['source']}"]
+    facts += [f"{moment(found['time'])} UTC", f"flat after {number(end['seconds_to_flat'])} s" if end["flat_at"] else "not flat"]
+    facts += ["over" if end["over"] else "not over"]
     return f"""<header>
 <p class="brand">hedgegridd {text(found["version"] or "")}</p>
 <h1>Incident {text(found["id"])}</h1>
@@ -52,15 +56,15 @@ def _sections(found: Document) -> list[tuple[str, str, str]]:
     return [
         ("trigger", "What triggered it", _trigger(found["trigger"])),
         ("prices", "Prices and fills, UTC", "".join(_drawing(found, symbol) for symbol in found["prices"])),
-        ("fills", "Fills", _table(found["fills"])),
-        ("orders", "Orders", _table(found["orders"])),
-        ("proof", "Certificate", "".join(_facts(one) for one in found["certificates"]) or "<p>None: the account was not proven flat.</p>"),
+        ("fills", "Fills, UTC", _table(found["fills"]) or "<p>None.</p>\n"),
+        ("orders", "Orders, UTC", _table(found["orders"]) or "<p>None.</p>\n"),
+        ("proof", "Certificate", "".join(map(_proof, found["certificates"])) or "<p>None: the account was not proven flat.</p>"),
         ("breakers", "Every breaker at that moment", _breakers(found)),
         ("next", "What the next breaker would have done", f"<p>{text(found['next_breaker']['said'])}</p>\n"),
         ("others", "Other trips in this time", _table(found["other_trips"]) or "<p>No other breaker tripped in this time.</p>"),
         ("alerts", "Alerts and their delivery, UTC", _alerts(found)),
         ("end", "How it ended", _facts({**found["end"], "durable": found["durable"]})),
-        ("timeline", "Timeline", _table(found["timeline"], found["id"])),
+        ("timeline", "Timeline, UTC", _table(found["timeline"], found["id"])),
         ("integrity", "Integrity", _facts(found["integrity"])),
         ("findings", "Findings", _findings(found["findings"])),
     ]  # fmt: skip
@@ -95,6 +99,11 @@ def _alerts(found: Document) -> str:
     return (_table(found["alerts"]) or "<p>None in this time.</p>\n") + more
 
 
+def _proof(one: Document) -> str:
+    """A certificate: the legs as a table, the rest as facts."""
+    return _table(one.get("legs") or []) + _facts({name: value for name, value in one.items() if name != "legs"})
+
+
 def _findings(findings: Document) -> str:
     return "".join(f'<h3>{text(named(name))}</h3><p class="blank">{text(said)}</p>' for name, said in findings.items())
 
@@ -104,7 +113,7 @@ def _trigger(found: Document) -> str:
 
 
 def _facts(facts: Document) -> str:
-    rows = "".join(f"<dt>{text(path)}</dt><dd>{_cell(value)}</dd>" for path, value in flat(facts, ""))
+    rows = "".join(f"<dt>{text(_titled(path))}</dt><dd>{_cell(value)}</dd>" for path, value in flat(facts, ""))
     return f'<dl class="facts">{rows}</dl>\n'
 
 
@@ -112,7 +121,7 @@ def _table(rows: list[Document], own: int | None = None) -> str:
     """Rows with the same keys; the row of number `own` stands out."""
     if not rows:
         return ""
-    head = "".join(f"<th>{text(name)}</th>" for name in rows[0])
+    head = "".join(f"<th>{text(_titled(name))}</th>" for name in rows[0])
     body = "".join(_row(row, own is not None and row.get("seq") == own) for row in rows)
     return f'<div class="wide"><table><thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody></table></div>\n'
 
@@ -122,9 +131,19 @@ def _row(row: Document, own: bool) -> str:
     return f"<tr{mark}>" + "".join(f"<td>{_cell(value)}</td>" for value in row.values()) + "</tr>\n"
 
 
+def _titled(path: str) -> str:
+    """A key as a heading that keeps its unit: `fees_usdt` as `Fees USDT`, `proof.heard_at` as `Proof, heard at`."""
+    said = ", ".join(part.replace("_", " ") for part in path.split(".")).replace("usdt", "USDT").replace("pnl", "PnL")
+    return said[:1].upper() + said[1:]
+
+
 def _cell(value: Any) -> str:
     if isinstance(value, dict | list):
-        return text(json.dumps(value, separators=(", ", ": ")))
+        return ", ".join(f"{text(path)} {_cell(part)}" for path, part in flat(value, "") if path != "t" and part != "not known")
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, str) and TIME.fullmatch(value):
+        return f'<time datetime="{value}">{value[:10]} {value[11:-1]}</time>'
     return text(DASH if value is None else amount(value) if isinstance(value, float) else value)
 
 
@@ -158,7 +177,9 @@ def _drawing(found: Document, symbol: str) -> str:
     x, _ = scale.at(begun, line[0][1])
     marks = "".join(_dot(scale.at(time, price), row) for time, price, row in dots)
     low, high = amount(scale.low), amount(scale.low + scale.high)
-    return f"""<figure class="chart"><figcaption><h3>{text(symbol)} <i>USDT, {low} to {high}; dashed: the trigger</i></h3></figcaption>
+    span = f"{moment(found['prices'][symbol][0]['time'])} to {moment(found['prices'][symbol][-1]['time'])}"
+    said = f"USDT, {low} to {high}; {span}; dashed: the trigger"
+    return f"""<figure class="chart"><figcaption><h3>{text(symbol)} <i>{text(said)}</i></h3></figcaption>
 <svg viewBox="0 0 {WIDE} {HIGH}" role="img" aria-label="Price of {text(symbol)}">
 <polyline class="price-line" points="{points}"/><line class="at" x1="{x}" x2="{x}" y1="0" y2="{HIGH}"/>{marks}</svg></figure>
 """

@@ -110,7 +110,7 @@ class _Kept:
     """What a document needs of a range of records: a long halt does not keep its whole market in memory."""
 
     def __init__(self, span: incident.Span, first: int) -> None:
-        self.first, self.until = first, span.first.time + incident.BEFORE_MS
+        self.first, self.since, self.until = first, span.first.time - incident.BEFORE_MS, span.first.time + incident.BEFORE_MS
         self.rows: list[Record] = []
         self.ends: list[Record] = []
         self.count = 0
@@ -120,7 +120,7 @@ class _Kept:
             self.count += 1
             self.ends = [*self.ends[:1], record]
             if record.kind == INPUT:
-                if isinstance(record.data, KEPT) and record.seq >= self.first and record.time <= self.until:
+                if isinstance(record.data, KEPT) and self.since <= record.time <= self.until:  # no act need be as old as the market
                     self.rows.append(record)
             elif record.seq >= self.first or record.kind == CHECKPOINT:
                 self.until = max(self.until, record.time) if record.kind == "flat" else self.until

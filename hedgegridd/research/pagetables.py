@@ -227,6 +227,8 @@ def _heading(name: str, say: Callable[[Any], str] | None) -> str:
 
 def _cell(row: Data, name: str, say: Callable[[Any], str] | None) -> str:
     value = row.get(name) or ""
+    if name == "exit_price" and not row.get("exits"):
+        value = ""  # nothing was closed yet
     if say is None:
         return f'<td class="{text(value) if value in ("long", "short") else ""}" data-v="{text(value)}">{text(value)}</td>'
     if say is moment:

@@ -26,7 +26,7 @@ def test_it_tells_what_tripped_what_was_closed_and_what_proves_it() -> None:
         "market 50,000",
         "slippage 0.04",
         "certificate  flat 2025-01-01 01:08:00 UTC, 0.5 s; fees 0.10, slippage 0.04, realised -1.50 USDT",
-        "proven by 1 reads of the exchange",
+        "proven by 1 read of the exchange",
         "daily_loss",
         "delivered 2025-01-01 01:08:00 UTC",
         "over since 2025-01-01 01:08:09 UTC, by uid=1(ada): understood",

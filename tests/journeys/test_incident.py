@@ -85,6 +85,9 @@ def test_what_a_person_stopped_is_told_and_a_damaged_journal_is_named(home: Call
     assert "<script" not in html and "&lt;script&gt;alert(1)&lt;/script&gt; by hand" in html
     found = json.loads((out / f"incident-{row['id']}.json").read_text())
     assert found["end"]["over"] and found["end"]["reason"] == "understood" and found["trigger"]["kind"] == "verb"
+    closed = [one for one in found["fills"] if one["role"] == "close"]
+    assert closed and all(one["market_usdt"] is not None for one in closed)  # however long nothing was done before
+    assert found["prices"]["BTCUSDT"][0]["time"] < found["time"]
     newest = max(daemon.journal.glob("acts-*.jsonl"))
     newest.write_bytes(newest.read_bytes().replace(b"by hand", b"by HAND", 1))
     damaged = json.loads(daemon.hedgegridd(*words, str(row["id"]), "--json").stdout)

@@ -165,6 +165,7 @@ def test_the_page_reaches_nowhere_and_a_hostile_reason_stays_text() -> None:
     assert not re.search(r"(?:src|href)=[\"'](?!#)|url\(|@import", html)
     assert "default-src 'none'" in html and "prefers-color-scheme: dark" in html
     assert "<polyline" in html and "fill-long" in html
+    assert "<th>Realized PnL USDT</th>" in html and "2025-01-01 01:08:00.250</time>" in html and "True" not in html
     assert "125.0 %" in html and "Not in force: volume." in html and "pager" in html
 
 
