@@ -343,13 +343,19 @@ def _arm(call: Call) -> int:
             found = call.client.call(verb.name, {"name": call.params["name"]}, verb.patience)
         except (Fault, Unreachable) as err:
             found = {"failed": str(err)}
-        if not call.json:
-            from hedgegridd.control import text
-
-            _say(text.render(verb.name, found, _ink()), DONE, flush=True)
+        if not call.json and "failed" not in found:
+            _preview(found)
     result = call.ask()
+    if found and "failed" in found and not call.json:
+        _preview(found)
     _show(call, {**result, "preview": found} if call.json else result)
     return DONE if _good(result) else FAILED
+
+
+def _preview(found: dict[str, Any]) -> None:
+    from hedgegridd.control import text
+
+    _say(text.render("breakers.preview", found, _ink()), DONE, flush=True)
 
 
 def _drill(call: Call) -> int:

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from hedgegridd.control import incident
-from hedgegridd.control.text import UNKNOWN, Ink, account_lines, cell, clean, number, table
+from hedgegridd.control.text import UNKNOWN, Ink, account_lines, breaker_lines, cell, clean, number, table
 
 Row = dict[str, Any]
 
@@ -70,6 +70,12 @@ def _tested(result: Row, ink: Ink) -> list[str]:
     return columns(rows, _TEST, ink) or ["no alert channel: give one a table [alert.NAME]"]
 
 
+def _armed(result: Row, ink: Ink) -> list[str]:
+    """A breaker after a verb: its row, and its file where that is a stranger's."""
+    file = clean(result.get("file") or "")
+    return [*breaker_lines([{"state": UNKNOWN, **result, "name": result["name"]}], ink), *([f"  {file}"] if "/" in file else [])]
+
+
 def _ping(result: Row, ink: Ink) -> list[str]:
     return [f"pong: hedgegridd {clean(result['version'])}, pid {clean(result['pid'])}"]
 
@@ -123,6 +129,8 @@ SCREENS: dict[str, Callable[[Row, Ink], list[str]]] = {
     "config": _list("config", _SETTING, "no settings"),
     "alerts": _alerts,
     "alert.test": _tested,
+    "breakers.arm": _armed,
+    "breakers.disarm": _armed,
     "ping": _ping,
     "plugins": plugins,
     "journal.tail": _tail,

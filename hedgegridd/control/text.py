@@ -140,7 +140,7 @@ def table(rows: Iterable[Sequence[str]], heads: Sequence[str] = (), ink: Ink = P
 
 
 def _looks_like_number(cell: str) -> bool:
-    return cell in ("", UNKNOWN) or cell[0].isdigit() or (cell[0] == "-" and len(cell) > 1)
+    return cell in ("", "-", UNKNOWN) or cell[0].isdigit() or (cell[0] == "-" and len(cell) > 1)
 
 
 # --- one screen each ----------------------------------------------------------------------------------------------------

@@ -51,7 +51,7 @@ def test_arming_shows_the_preview_first_and_asks_nothing(at: Ctl, running: Any) 
     running.daemon.answers["breakers.arm"] = {"schema": 1, "name": "spread", "state": "armed"}
     done = at("breakers", "arm", "spread", "--reason", "r")
     assert done.returncode == 0
-    preview, _, outcome = done.stdout.partition("name ")
+    preview, _, outcome = done.stdout.partition("  spread  ")
     for part in ("would_trip, 42 of 30 bps", "2 times in 14 days", "an estimate: -3.50 USDT"):
         assert part in preview, done.stdout
     assert "armed" in outcome
