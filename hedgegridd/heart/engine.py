@@ -11,14 +11,14 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from hedgegridd.heart import checkpoint, lines, modes, notices, on_exchange, on_house, on_market, protect, size
+from hedgegridd.heart import checkpoint, modes, notices, on_exchange, on_house, on_market, protect, risk, size
 from hedgegridd.heart.account import Account
 from hedgegridd.heart.beat import Beat
-from hedgegridd.heart.breakers import Guard, Noticed, Panel, Tripped, Verdict, judge
+from hedgegridd.heart.breakers import Panel
 from hedgegridd.heart.deadman import DeadMan
 from hedgegridd.heart.decisions import Decisions
 from hedgegridd.heart.desk import LEGS, Desk, rows
-from hedgegridd.heart.effects import Amend, Ask, AskReport, Cancel, Effect, Finished, InForce, Notify, Place, Reply, Sync, Write
+from hedgegridd.heart.effects import Amend, AskReport, Cancel, Effect, Finished, Notify, Place, Reply, Sync, Write
 from hedgegridd.heart.flatten import Flatten, begun, in_order
 from hedgegridd.heart.gate import Gate
 from hedgegridd.heart.killswitch import KillSwitch
@@ -26,7 +26,6 @@ from hedgegridd.heart.maintenance import Maintenance, windows
 from hedgegridd.heart.recovery import Recovery
 from hedgegridd.heart.rehearsal import STAGE, Rehearsal
 from hedgegridd.heart.remote import consult, remote_desks
-from hedgegridd.heart.snapshot import picture, plain
 from hedgegridd.heart.truth import Truth
 from hedgegridd.kernel.diff import Action
 from hedgegridd.model import BOTH, Level, Mark, Mode, Moment, Order, OrderState, Quote, Role, Stopping, Trade, entry_side
@@ -112,7 +111,7 @@ class Engine:
         HANDLERS[type(event)](self, event)
         if self.recovery.stage == STAGE:
             self.rehearsal.take(self, event)
-        self._risk(type(event) in TICKS)
+        risk.look(self, type(event) in TICKS)
         self._think()
         if self.remotes:
             self.question = consult(self.remotes, self.thinkers, self.question, self.out)
@@ -178,77 +177,7 @@ class Engine:
         """Let the strategy look, once risk has looked; `fill` = (leg, role, price, qty)."""
         self.thoughts.append((desk, moment, fill))
 
-    # --- risk -------------------------------------------------------------------------------------------------------
-
-    def _risk(self, tick: bool) -> None:
-        if self.now >= self.maintenance.until:
-            self.maintenance.look(self)
-        if not self.dirty:
-            return
-        self.dirty = False
-        self._guard_desks()
-        modes.look(self)
-        lines.look(self)
-        if not self.kill.enabled:
-            return
-        self.account.smooth(self.now, self.smoothing_ms)
-        snapshot = picture(self)
-        asked = set(self.questions.values())
-        for guard in [*self.panel.guards.values(), *self.panel.candidates.values()]:
-            if (guard.state == "disarmed" and not guard.disarmed_until) or (tick and guard.of_vitals):
-                continue  # what machine and lines are like, no tick of the market changes
-            if guard.breaker is not None:
-                self.hear(guard, judge(guard.breaker, snapshot))
-            elif (guard.host, guard.name) not in asked:
-                self.question += 1
-                self.questions[self.question] = (guard.host, guard.name)
-                self.out.append(Ask(guard.host, self.question, "check", guard.name, snapshot))
-        size.look(self)
-
-    def _guard_desks(self) -> None:
-        """Each strategy's own risk_management: it pauses its symbol, the breakers stop the account."""
-        drawdown = self.account.drawdown()
-        for desk in self.desks.values():
-            if desk.guard(self.now, drawdown):
-                self.write("guarded", symbol=desk.symbol, reason=desk.guarded)
-                self.tell(notices.state_change, f"{desk.symbol}: {desk.guarded or 'openers may rest again'}")
-                self.stirred.add(desk.symbol)
-
-    def hear(self, guard: Guard, verdict: Verdict) -> None:
-        """Take in what a breaker said, and act on a trip."""
-        if verdict.trip is not None and verdict.trip.symbol and verdict.trip.symbol not in self.desks:
-            verdict = Verdict(unknown=f"tripped for {verdict.trip.symbol!r}, expected one of {', '.join(self.desks)}")
-        outcome = self.panel.hear(guard, verdict, self.now)
-        if isinstance(outcome, Tripped):
-            self._trip(outcome)
-        elif outcome is not None:
-            self._notice(outcome)
-
-    def hear_host(self, host: str, name: str, verdict: Verdict) -> None:
-        """A host's breaker spoke: the guard in force, or a new version on its first look."""
-        candidate, guard = self.panel.candidates.get(name), self.panel.guards.get(name)
-        if candidate is not None and candidate.host == host:
-            noticed = self.panel.hear_candidate(candidate, verdict, self.now)
-            if noticed is not None:
-                self._notice(noticed)
-                if noticed.kind == "armed":
-                    self.out.append(InForce(host))
-        elif guard is not None and guard.host == host:
-            self.hear(guard, verdict)
-
-    def _notice(self, noticed: Noticed) -> None:
-        guard, kind, text = noticed
-        self.write("breaker", name=guard.name, what=kind, text=text)
-        if kind != "armed":
-            self.tell(notices.breaker_noticed, guard, kind, text)
-
-    def _trip(self, tripped: Tripped) -> None:
-        guard, level, trip = tripped
-        guard.inputs = plain(picture(self))
-        self.write("trip", name=guard.name, level=level.name.lower(), reason=trip.reason, value=trip.value, threshold=trip.threshold,
-                   inputs=guard.inputs, **({"symbol": trip.symbol, "leg": trip.leg} if trip.narrow else {}))  # fmt: skip
-        self.tell(notices.breaker_tripped, guard.name, trip, level, guard.unit)
-        self.stop(level, f"breaker {guard.name}: {trip.reason}", f"breaker.{guard.name}", trip.symbol, trip.leg)
+    # --- stops --------------------------------------------------------------------------------------------------------
 
     def stop(self, level: Level, reason: str, source: str, symbol: str = "", leg: int | None = None) -> None:
         """Halt or flatten what is named and nothing beside it: the account by its latch, a symbol or a leg by its mode."""

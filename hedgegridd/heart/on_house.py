@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from hedgegridd import __version__
-from hedgegridd.heart import notices, remote, verbs
+from hedgegridd.heart import notices, remote, risk, verbs
 from hedgegridd.heart.breakers import LEVELS, Guard, Verdict, heard, take_settings
 from hedgegridd.heart.effects import Place, Reply
 from hedgegridd.heart.killswitch import level_of, source_of
@@ -264,7 +264,7 @@ def answer(engine: Engine, answer: Answer) -> None:
     """A host said what its breaker or strategy thinks; an answer to a question no longer asked is dropped."""
     asked = engine.questions.pop(answer.seq, None)
     if asked is not None:
-        engine.hear_host(*asked, heard(answer.value))
+        risk.hear_host(engine, *asked, heard(answer.value))
     else:
         remote.heard(engine, answer.seq, answer.value)
 
@@ -273,7 +273,7 @@ def missed(engine: Engine, missed: Missed) -> None:
     """A host did not answer."""
     asked = engine.questions.pop(missed.seq, None)
     if asked is not None:
-        engine.hear_host(*asked, Verdict(error=missed.why))
+        risk.hear_host(engine, *asked, Verdict(error=missed.why))
     else:
         remote.missed(engine, missed.seq, missed.why)
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from rig import MINUTE, Rig, calm, config_of, hold, instrument_table
 
+from hedgegridd.heart import risk
 from hedgegridd.heart.breakers import Guard, judge
 from hedgegridd.heart.effects import AskReport
 from hedgegridd.heart.modes import WORDS, LegMode, Standing
@@ -202,7 +203,7 @@ def test_a_trip_for_a_place_that_is_not_there_shuts_the_gate_and_halts_when_it_s
     for seconds in (1, 28, 3):
         rig.timer(seconds)
         if not shipped:
-            rig.engine.hear_host(guard.host, guard.name, judge(places, None))  # type: ignore[arg-type]
+            risk.hear_host(rig.engine, guard.host, guard.name, judge(places, None))  # type: ignore[arg-type]
         assert "breaker places" in rig.engine.gate.hold()
     assert rig.engine.kill.active and rig.engine.kill.level == Level.HALT and guard.state == "tripped"
 
