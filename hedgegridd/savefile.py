@@ -7,9 +7,14 @@ text is durable. It knows nothing of what is written. Only the standard library'
 from __future__ import annotations
 
 import os
+import stat
 from contextlib import suppress
 from pathlib import Path
 from threading import get_ident
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from io import BufferedReader
 
 
 def save(path: Path, text: str | bytes, mode: int = 0o640) -> None:
@@ -28,9 +33,19 @@ def save(path: Path, text: str | bytes, mode: int = 0o640) -> None:
     sync_folder(path.parent)
 
 
-def load(path: Path) -> bytes:
-    """The whole file. OSError where it cannot be read, as `FileNotFoundError` where there is none."""
-    return path.read_bytes()
+def load(path: Path, most: int = -1) -> bytes:
+    """The whole file, or its first `most` bytes. OSError where it cannot be read, as `FileNotFoundError` where there is none."""
+    with plain(path) as file:
+        return file.read(most)
+
+
+def plain(path: Path) -> BufferedReader:
+    """A file opened to be read. OSError too where a folder or a device lies in its place, or a pipe, which is not waited for."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    if stat.S_ISREG(os.fstat(fd).st_mode):
+        return os.fdopen(fd, "rb")
+    os.close(fd)
+    raise OSError(f"{path}: expected a plain file")
 
 
 def sync_folder(folder: Path) -> None:

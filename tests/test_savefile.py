@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -93,3 +94,15 @@ def test_two_threads_do_not_mix(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert len(set(load(path))) == 1 and len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo, lambda path: path.symlink_to("/dev/zero")], ids=["folder", "pipe", "device"])
+def test_what_is_no_file_is_neither_read_nor_waited_for(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    make(tmp_path / "it")
+    with pytest.raises(OSError, match="expected a plain file"):
+        load(tmp_path / "it")
+
+
+def test_no_more_is_read_than_is_wanted(tmp_path: Path) -> None:
+    save(tmp_path / "a", b"x" * 100)
+    assert load(tmp_path / "a", 10) == b"x" * 10

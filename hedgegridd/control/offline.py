@@ -15,7 +15,7 @@ from shlex import quote
 from typing import Any
 
 from hedgegridd import paths
-from hedgegridd.savefile import save
+from hedgegridd.savefile import load, save
 
 _LARGEST = 65_536  # bytes
 _RANK = {"halt": 0, "flatten": 1}
@@ -30,8 +30,7 @@ def kill_switch(folder: str) -> dict[str, Any]:
     """The kill switch as the file tells it, in the words of `status`. `active` None = the file does not say; `note` = why."""
     path = Path(folder, paths.KILL_FILE)
     try:
-        with path.open("rb") as file:
-            content = json.loads(file.read(_LARGEST))
+        content = json.loads(load(path, _LARGEST))
         active = content["active"]
         if not isinstance(active, bool):
             raise ValueError(f"active is {active!r}")
@@ -80,7 +79,7 @@ def _engaged(path: Path, instance: str, params: dict[str, Any]) -> dict[str, Any
     fresh = {"active": True, "level": level, "phase": "requested", "reason": params["reason"], "source": params.get("source") or SOURCE}
     fresh |= {"actor": actor(), "since": _iso(datetime.now(UTC).timestamp()), "later": []}
     try:
-        old = json.loads(path.read_bytes())
+        old = json.loads(load(path, _LARGEST))
         if old["active"] is not True:
             return fresh
     except PermissionError:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hedgegridd.errors import JournalDamaged, StateError
+from hedgegridd.savefile import load, plain
 
 FORMAT = 1
 ACTS, INPUTS = "acts", "inputs"
@@ -105,7 +106,7 @@ def segments(folder: Path, stream: str) -> list[Segment]:
 def lines(segment: Segment) -> Iterator[bytes]:
     """The lines of a segment, the last perhaps without its end. OSError or EOFError where it cannot be read to its end."""
     try:
-        with gzip.open(segment.path) if segment.path.suffix == ".gz" else segment.path.open("rb") as file:
+        with plain(segment.path) as raw, gzip.open(raw) if segment.path.suffix == ".gz" else raw as file:
             yield from file
     except zlib.error as error:
         raise OSError(str(error)) from error
@@ -152,7 +153,7 @@ def sum_of(packed: Path) -> Path:
 
 def fingerprint(path: Path) -> str:
     """sha256 of a whole file."""
-    with path.open("rb") as file:
+    with plain(path) as file:
         return file_digest(file, "sha256").hexdigest()
 
 
@@ -178,7 +179,7 @@ def head(folder: Path) -> dict[str, str] | None:
     """The newest segment of each stream by name, as noted when they were opened; None where nothing was noted yet."""
     path = folder / HEAD
     try:
-        text = path.read_bytes()
+        text = load(path)
         noted = json.loads(text)
         if not text.endswith(b"}\n"):
             raise ValueError("its end is missing")
@@ -186,7 +187,7 @@ def head(folder: Path) -> dict[str, str] | None:
         return {stream: str(noted[stream]) for stream in STREAMS}
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise JournalDamaged(HEAD, 1, f"{type(error).__name__}: {error}") from error
 
 

@@ -19,6 +19,7 @@ import threading
 import time
 from bisect import insort
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -27,6 +28,7 @@ from hedgegridd.heart import notices
 from hedgegridd.live import deliveries, log
 from hedgegridd.live.deliveries import Deliveries
 from hedgegridd.model import Severity
+from hedgegridd.savefile import load
 from hedgegridd.views import Alert
 
 _RANK = {Severity.CRITICAL: 0, Severity.WARNING: 1, Severity.INFO: 2}
@@ -85,7 +87,6 @@ class _Lane:
         self._closing = False
         self._wake = threading.Condition()
         self._sending = threading.Lock()  # one send at a time, the test's included
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._deliveries = Deliveries(folder.parent, channel.name)
         self._queue: list[_Waiting] = self._recover()
         self._thread = threading.Thread(target=self._run, name=f"alert-{channel.name}", daemon=True)
@@ -94,16 +95,25 @@ class _Lane:
     # --- in ---------------------------------------------------------------------------------------------------------
 
     def _recover(self) -> list[_Waiting]:
-        queue = []
-        for path in self.folder.iterdir():
-            try:
-                alert, spooled = decode(path.read_text())
-            except (OSError, ValueError, KeyError, TypeError):  # torn by a crash or a power cut
-                path.unlink(missing_ok=True)
-                self.undelivered += 1
-                continue
-            queue.append(_Waiting(_RANK[alert.severity], path.name, spooled, alert))
-        return sorted(queue)
+        """What an earlier run left. A folder that cannot be used is said, and is no reason not to start."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            found = sorted(self.folder.iterdir())
+        except OSError as error:
+            log.event("ERROR", f"alerts for {self.channel.name} are kept in memory only: {error}", channel=self.channel.name)
+            return []
+        return sorted(item for path in found if (item := self._spooled(path)))
+
+    def _spooled(self, path: Path) -> _Waiting | None:
+        """The alert in a file of the folder; what is none, torn by a crash or a power cut say, is counted and thrown away."""
+        try:
+            alert, spooled = decode(load(path).decode())
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            self.undelivered += 1
+            with suppress(OSError):  # a folder, or a disk that can only be read
+                path.unlink()
+            return None
+        return _Waiting(_RANK[alert.severity], path.name, spooled, alert)
 
     def put(self, alert: Alert, file: str, text: str, spooled: float) -> None:
         """Spool and wake. Not fsynced here, for the caller is trading: it survives kill -9, and `_fails` fsyncs what must wait."""

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from hedgegridd.live import log
 from hedgegridd.model import Severity
-from hedgegridd.savefile import give_to_owner
+from hedgegridd.savefile import give_to_owner, load
 from hedgegridd.views import Alert
 
 MOST_BYTES = 1 << 20
@@ -57,7 +57,7 @@ class Deliveries:
     def _append(self, text: bytes) -> None:
         if self._size() + len(text) > MOST_BYTES:
             self._turn()
-        fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o640)
+        fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o640)
         try:
             if not os.fstat(fd).st_size:
                 give_to_owner(fd, self._path.parent)
@@ -89,7 +89,7 @@ def read(folder: Path) -> dict[str, list[Row]] | None:
 
 def _rows(path: Path) -> Iterator[Row]:
     try:
-        text = path.read_text(errors="replace")
+        text = load(path).decode(errors="replace")
     except OSError:  # turned just now, or not ours to read
         return
     for line in text.splitlines():

@@ -550,3 +550,18 @@ def test_a_folder_that_is_no_longer_there_is_no_place_to_write(tmp_path: Path, h
             journal.close()
     if other is not None:
         other.close()
+
+
+@pytest.mark.parametrize("name", ["head.json", "inputs"])
+@pytest.mark.parametrize("how", ["pipe", "deep"])
+def test_what_lies_in_the_place_of_a_file_is_damage_and_holds_no_start_up(folder: Path, name: str, how: str) -> None:
+    path = max(folder.glob("inputs*.jsonl")) if name == "inputs" else folder / name
+    path.unlink()
+    if how == "pipe":
+        os.mkfifo(path)  # nobody will ever write into it
+    else:
+        path.write_bytes(b"[" * 100_000 + b"\n")
+    journal = Journal(folder)
+    found = journal.open()
+    assert found.damage and path.name in str(found.damage), found
+    journal.close()

@@ -317,3 +317,41 @@ def test_a_name_that_is_no_folder_name_is_refused(tmp_path: Path, name: str) -> 
 def test_a_spool_file_gives_back_what_was_put(time: int, severity: Severity, title: str, text: str, fields: dict[str, object]) -> None:
     alert = Alert(time, severity, "fill", title, text, fields)
     assert decode(encode(alert, 12.5)) == (alert, 12.5)
+
+
+def _no_folder(path: Path) -> None:
+    path.write_text("a file")
+
+
+def _a_link_to_nowhere(path: Path) -> None:
+    path.symlink_to("/nowhere/at/all")
+
+
+@pytest.mark.parametrize("spoil", [_no_folder, _a_link_to_nowhere])
+@pytest.mark.parametrize("what", ["alerts", "alerts/good"])
+def test_a_folder_that_cannot_be_used_is_said_and_stops_neither_the_start_nor_an_alert(
+    tmp_path: Path, told: io.StringIO, what: str, spoil: Callable[[Path], None]
+) -> None:
+    (tmp_path / what).parent.mkdir(exist_ok=True)
+    spoil(tmp_path / what)
+    channel = Recorder()
+    alerts = Alerts(tmp_path / "alerts", [channel])
+    alerts.put(_alert("a"))
+    _until(lambda: channel.heard == ["a"])
+    alerts.close()
+    assert "alerts for good are kept in memory only" in told.getvalue()
+
+
+def test_what_lies_in_the_spool_and_is_no_alert_stops_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "good"
+    (folder / "1-folder.json").mkdir(parents=True)
+    os.mkfifo(folder / "2-pipe.json")  # nobody will ever write into it
+    (folder / "3-deep.json").write_text("[" * 100_000)
+    (folder / "4-bytes.json").write_bytes(b"\xff\x00" * 50)
+    (folder / "5-good.json").write_text(encode(_alert("left over"), time.time()))
+    channel = Recorder()
+    alerts = Alerts(tmp_path, [channel])
+    _until(lambda: channel.heard == ["left over"])
+    assert alerts.counts()["undelivered"] == 4
+    alerts.close()
+    assert [path.name for path in folder.iterdir()] == ["1-folder.json"], "a folder is left to who made it"

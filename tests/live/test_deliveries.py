@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -143,3 +144,13 @@ def test_a_channels_queue_is_not_disturbed_by_the_rows(tmp_path: Path) -> None:
     alerts.close()
     assert alerts.counts()["undelivered"] == 0 and not channel.heard
     assert deliveries.ENDING.startswith(".")  # a channel's name has no dot: no folder of one can stand in its way
+
+
+def test_a_pipe_in_the_place_of_the_rows_holds_nobody_up(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pager.deliveries.jsonl")
+    pager = Channel()
+    alerts = Alerts(tmp_path, [pager])
+    alerts.put(alert())
+    until(lambda: pager.heard)
+    alerts.close()
+    assert read(tmp_path) == {"pager": []}
