@@ -14,8 +14,9 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
+from hedgegridd import owners
 from hedgegridd.errors import ConfigError, Problem
 from hedgegridd.schema import COMMON, PRESETS, Config, InstrumentTable, step_free
 from hedgegridd.settings import UNKNOWN_KEY, Outside, fields_of, fill_settings, is_secret, is_section, join, leaves
@@ -148,49 +149,44 @@ def _files(path: Path) -> list[Path]:
 def _parse(path: Path, problems: list[Problem]) -> Table:
     """One file as a table; {} with a problem where it cannot be read, may not be believed, or is no TOML."""
     try:
-        with path.open("rb") as file:
-            info, text = os.fstat(file.fileno()), file.read()
-        table = tomllib.loads(text.decode())
+        with _opened(path) as file:
+            faults = loose(file), readable(file)
+            table = tomllib.loads((file.read() or b"").decode())
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         why = error.strerror or str(error) if isinstance(error, OSError) else str(error)
         if isinstance(error, FileNotFoundError):
             why += ": name yours with --config; etc/paper.toml is one to begin with"
         problems.append(Problem(str(path), None, "a readable TOML file", why))
         return {}
-    fault = loose(info) or (readable(info) if _literal_secret(table) else "")
-    if fault:
+    if fault := faults[0] or (faults[1] if _literal_secret(table) else ""):
         problems.append(Problem(str(path), None, *fault.split("; ", 1)))
     return table
 
 
-def loose(info: os.stat_result) -> str:
-    """Why a configuration or credential file with these rights may not be believed; "" = it may. Says what is expected; how to get it."""
+def _opened(path: Path) -> BinaryIO:
+    """A file opened to be read; a pipe in its place is not waited for."""
+    return os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb")
+
+
+def loose(file: BinaryIO) -> str:
+    """Why a configuration or credential file may not be believed; "" = it may. Says what is expected; how to get it."""
+    info = os.fstat(file.fileno())
     if info.st_uid not in (0, os.geteuid()):
         return f"a file of root or of uid {os.geteuid()}, it belongs to uid {info.st_uid}; chown it"
     if not stat.S_ISREG(info.st_mode):
         return "a regular file; replace it"
-    if info.st_mode & stat.S_IWOTH or (info.st_mode & stat.S_IWGRP and not _private(info)):
-        return f"a file that only its owner may write, its mode is {info.st_mode & 0o7777:04o}; chmod go-w"
+    if who := owners.other_writers(file.fileno(), info):
+        return f"a file that only its owner may write, its mode is {info.st_mode & 0o7777:04o}: so may {who}; chmod go-w"
     return ""
 
 
-def readable(info: os.stat_result) -> str:
-    """Why a file with these rights may not hold a secret; "" = it may."""
-    if info.st_mode & stat.S_IROTH or (info.st_mode & stat.S_IRGRP and not _private(info)):
-        return f'no secret in a file that others may read, its mode is {info.st_mode & 0o7777:04o}; chmod 600, or write "${{NAME}}" instead'
+def readable(file: BinaryIO) -> str:
+    """Why a file may not hold a secret; "" = it may."""
+    info = os.fstat(file.fileno())
+    if who := owners.other_readers(file.fileno(), info):
+        mode = f"its mode is {info.st_mode & 0o7777:04o}: so may {who}"
+        return f'no secret in a file that others may read, {mode}; chmod 600, or write "${{NAME}}" instead'
     return ""
-
-
-def _private(info: os.stat_result) -> bool:
-    """Is the file's group the one that has the owner's name and no other member?"""
-    import grp
-    import pwd
-
-    try:
-        group, owner = grp.getgrgid(info.st_gid), pwd.getpwuid(info.st_uid)
-    except KeyError:
-        return False
-    return group.gr_name == owner.pw_name and set(group.gr_mem) <= {owner.pw_name}
 
 
 def _literal_secret(table: Table) -> bool:
@@ -277,12 +273,12 @@ class Filler:
 
     def _credential(self, file: Path, path: str) -> str:
         try:
-            with file.open() as opened:
-                info, text = os.fstat(opened.fileno()), opened.read()
+            with _opened(file) as opened:
+                fault, text = loose(opened) or readable(opened), (opened.read() or b"").decode()
         except (OSError, UnicodeDecodeError) as error:
             self.problems.append(Problem(path, None, f"a credential that can be read from {file}", str(error)))
             return ""
-        if fault := loose(info) or readable(info):
+        if fault:
             self.problems.append(Problem(path, None, f"{file}: " + fault.split("; ")[0], fault.split("; ", 1)[1]))
         return text.strip()
 

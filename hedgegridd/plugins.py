@@ -7,10 +7,8 @@ It knows the shape of each contract and nothing of what a breaker or a strategy 
 
 from __future__ import annotations
 
-import grp
 import math
 import os
-import pwd
 import re
 import stat
 import sys
@@ -22,9 +20,10 @@ from typing import Any, NamedTuple
 
 import pluggy
 
-from hedgegridd import hookspecs
+from hedgegridd import hookspecs, owners
 from hedgegridd.errors import PluginError, Problem
 from hedgegridd.model import Level
+from hedgegridd.savefile import load
 from hedgegridd.settings import NOTHING, Field, fields_of, fill_settings, is_section, meant
 
 #: hook -> the kind of thing it registers
@@ -142,8 +141,7 @@ def texts(folders: Iterable[Path]) -> Iterator[tuple[Path, str]]:
     """The plugin files of these folders as text, to be read and not to be run; what cannot be read is left out."""
     for file in (file for folder in folders for file in plugin_files(folder)):
         try:
-            with file.open(errors="replace") as opened:
-                yield file, opened.read(MAX_BYTES)
+            yield file, load(file, MAX_BYTES).decode(errors="replace")
         except OSError:  # why it cannot be read is told where it would be loaded
             continue
 
@@ -189,7 +187,7 @@ def read(path: Path) -> Source:
     except OSError as error:
         raise PluginError(f"{path}: cannot be read ({error.strerror})") from error
     with os.fdopen(handle, "rb") as file:
-        if why := _file_fault(path, os.fstat(handle)):
+        if why := _file_fault(path, os.fstat(handle), handle):
             raise PluginError(why)
         text = file.read(MAX_BYTES + 1)
     if len(text) > MAX_BYTES:
@@ -203,10 +201,10 @@ def sha256(text: bytes) -> str:
     return digest(text).hexdigest()
 
 
-def _file_fault(path: Path, info: os.stat_result) -> str:
+def _file_fault(path: Path, info: os.stat_result, handle: int | None = None) -> str:
     if not stat.S_ISREG(info.st_mode):
         return f"{path}: not a regular file"
-    return _owner_fault(path, info) or _writers_fault(path, info)
+    return _owner_fault(path, info) or _writers_fault(path, info, handle)
 
 
 def _folder_fault(folder: Path) -> str:
@@ -226,23 +224,9 @@ def _owner_fault(path: Path, info: os.stat_result) -> str:
     return f"{path}: belongs to uid {info.st_uid}, must belong to root or to the daemon's user (uid {os.geteuid()})"
 
 
-def _writers_fault(path: Path, info: os.stat_result) -> str:
-    if stat.S_ISLNK(info.st_mode):
-        return ""
-    if info.st_mode & stat.S_IWOTH:
-        return f"{path}: writable by everybody; chmod o-w {path}"
-    if info.st_mode & stat.S_IWGRP and not _private(info.st_gid, info.st_uid):
-        return f"{path}: writable by group {info.st_gid}, which is not the owner's private group; chmod g-w {path}"
-    return ""
-
-
-def _private(gid: int, uid: int) -> bool:
-    """Is this the group that has the owner's name and no other member?"""
-    try:
-        group, owner = grp.getgrgid(gid), pwd.getpwuid(uid)
-    except KeyError:
-        return False
-    return group.gr_name == owner.pw_name and set(group.gr_mem) <= {owner.pw_name}
+def _writers_fault(path: Path, info: os.stat_result, handle: int | None = None) -> str:
+    who = owners.other_writers(path if handle is None else handle, info)
+    return f"{path}: writable by {who}; chmod {'o' if who == 'everybody' else 'g'}-w {path}" if who else ""
 
 
 # --- running the hooks -----------------------------------------------------------------------------------------------

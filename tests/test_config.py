@@ -239,3 +239,16 @@ def test_import_is_light() -> None:
     heavy = ["numpy", "pyarrow", "pydantic", "click", "requests", "pluggy", "binance"]
     code = f"import sys, hedgegridd.config; sys.exit(any(one in sys.modules for one in {heavy!r}))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("place", ["the file", "conf.d"])
+def test_a_pipe_in_the_place_of_a_file_is_told_and_not_waited_for(tmp_path: Path, place: str) -> None:
+    (tmp_path / "conf.d").mkdir()
+    main = tmp_path / "it.toml"
+    pipe = main if place == "the file" else tmp_path / "conf.d" / "more.toml"
+    os.mkfifo(pipe, 0o600)  # nobody will ever write into it
+    if pipe != main:
+        main.write_text('mode = "paper"\n')
+        main.chmod(0o600)
+    with pytest.raises(ConfigError, match="expected a regular file"):
+        load(main)

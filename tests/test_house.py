@@ -60,6 +60,7 @@ FLOORS: tuple[tuple[int, str, str], ...] = (
     (2, "hookspecs", "hookspecs"),
     (2, "savefile", "savefile"),
     (2, "codec", "codec"),
+    (2, "config", "owners"),
     (2, "paths", "paths"),
     (2, "progress", "progress"),
     # 1 thought

@@ -116,6 +116,13 @@ def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
         plugins.read(tmp_path / "big.py")
 
 
+def test_a_pipe_in_a_plugin_folder_keeps_nobody_waiting(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.py")  # nobody will ever write into it
+    (tmp_path / "strategy_x.py").write_text('name = "mine"')
+    assert plugins.given_names([tmp_path]) == {"mine"}
+    assert plugins.mentioned("mine", [tmp_path]) == tmp_path / "strategy_x.py"
+
+
 # --- hooks and contracts -----------------------------------------------------------------------------------------------
 
 
