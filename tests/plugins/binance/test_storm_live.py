@@ -71,7 +71,8 @@ def move(it: Running, books: Books, chance: random.Random) -> None:
                 if leg == L
                 else {STOP: last + 2_000, PROFIT: last - 500, CLOSE: 0}[role]
             )
-            send(it, books, [it.order(leg, role, price, min(books.legs[leg], 3))])
+            pieces = min(books.legs[leg], chance.choice((1, 7))) if role == CLOSE else 1  # many closes leave in batches
+            send(it, books, [it.order(leg, role, price, min(books.legs[leg] // pieces, 3)) for _ in range(pieces)])
     elif what < 0.9:
         path = chance.choice(("*", "POST /fapi/v1/*", "DELETE /fapi/v1/*", "GET /fapi/*", "PUT /fapi/v1/order"))
         it.sim.faults.add(chance.choice(FAULTS), path, times=chance.randint(1, 3), ms=chance.choice((0, 0, 50)))
