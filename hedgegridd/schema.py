@@ -236,7 +236,7 @@ class KillSwitchTable:
     enabled: bool = of(True, "the master switch of all breakers; off is refused in live")
     on_activate: str = of("flatten", "level where a person, a file or the environment names none", choices=("halt", "flatten"))
     env_var: str = of("HEDGEGRIDD_KILL_SWITCH", "a second variable that engages it at start; HEDGEGRIDD_KILL_SWITCH always does")
-    check_interval_seconds: float = of(5.0, "breakers are asked after every event, at the latest after this", above=0, max=60)
+    check_interval_seconds: float = of(5.0, "breakers are asked after every event and every second: never later than this", min=1, max=60)
 
 
 @dataclass(frozen=True, eq=False, repr=False)

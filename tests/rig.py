@@ -5,8 +5,11 @@ The disk is a double that can be told to fail; everything else is the shipped co
 
 from __future__ import annotations
 
+import importlib.util
 from collections import deque
 from collections.abc import Callable, Iterable
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from hedgegridd.heart.build import build, exchange_of
@@ -22,6 +25,15 @@ START = 1_735_689_600_000  # 2025-01-01T00:00:00Z
 NO_FILE = KillFile(START, active=False, missing=True)
 REGISTRY = load_shipped()
 BARS = frozenset({"bars", "volume", "funding"})
+
+
+def plugin_module(name: str) -> ModuleType:
+    """A shipped plugin file as a module: nothing imports `plugins/`."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).parents[1] / "plugins" / f"{name}.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def config_of(**tables: Any) -> Config:

@@ -66,6 +66,8 @@ def degraded(daemon: Daemon) -> list[str]:
     found = []
     if engine.gate.storage_failed:
         found.append(f"journal cannot be written: {engine.gate.storage_failed}")
+    if daemon.disk.journal.tidy_failure:
+        found.append(f"closed parts of the journal could not be compressed or pruned: {daemon.disk.journal.tidy_failure}")
     if engine.kill.active and not engine.kill.durable:
         found.append("kill switch is active, NOT durable")
     found.extend(faults(daemon))

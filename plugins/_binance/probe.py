@@ -20,7 +20,6 @@ from .wire import Wire
 
 PREFIX = "hgprobe-"  # not "hg-": nobody takes it for an order
 FAR = {"LONG": ("SELL", 0.5, 0.7, 0.9), "SHORT": ("BUY", 2.0, 1.4, 1.1)}  # side, and how far from the mark it is tried
-NEEDS_A_POSITION = (-4509, -2022, -2024)
 COUNTDOWN_MS, ROUNDS, ROUND_S = 1_000, 20, 0.2
 
 

@@ -14,6 +14,7 @@ import pytest
 from journeys.daemon_process import PATIENCE_SECONDS, DaemonProcess, held_and_quiet, positions
 
 from hedgegridd.control.client import Unreachable
+from hedgegridd.journal.segments import sum_of
 
 Home = Callable[..., DaemonProcess]
 
@@ -171,3 +172,15 @@ def came_up(daemon: DaemonProcess) -> bool:
                 return True
         time.sleep(0.05)
     return False
+
+
+def test_what_cannot_be_compressed_or_pruned_is_told(home: Home) -> None:
+    """Or the disk fills, and nobody knows why."""
+    daemon = home(50)
+    daemon.start()
+    assert daemon.stop() == 0
+    first = min(daemon.journal.glob("inputs-*.jsonl"))
+    sum_of(daemon.journal / f"{first.name}.gz").mkdir()  # in the way of what belongs to the archive
+    daemon.start()
+    daemon.until(lambda found: any("compressed or pruned" in text for text in found["degraded"]))
+    assert daemon.stop() == 0

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from loguru import logger
+from rig import plugin_module
 
 from hedgegridd import Alert, Severity
 from hedgegridd.heart import notices
@@ -18,15 +18,7 @@ from hedgegridd.heart import notices
 TIME = 1_736_951_025_000
 
 
-def _plugin(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).parents[2] / "plugins" / f"{name}.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-alert_log = _plugin("alert_log")
+alert_log = plugin_module("alert_log")
 
 
 @pytest.fixture

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 
 import pytest
 import requests
 import responses
+from rig import plugin_module
 
 from hedgegridd import Alert, Severity
 from hedgegridd.errors import PluginError
@@ -18,15 +17,7 @@ from hedgegridd.heart import notices
 URL = "https://hooks.slack.com/services/T0/B0/s3cret"
 
 
-def _plugin(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).parents[2] / "plugins" / f"{name}.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-slack = _plugin("alert_slack")
+slack = plugin_module("alert_slack")
 ALERT = notices.system_error(1_736_951_025_000, "a <b> & c")
 
 

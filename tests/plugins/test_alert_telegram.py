@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import requests
 import responses
+from rig import plugin_module
 
 from hedgegridd import Alert, Severity
 from hedgegridd.errors import PluginError
@@ -22,15 +21,7 @@ TOKEN = "12345:s3cret-token"
 URL = f"https://api.telegram.org/bot{TOKEN}/sendMessage"
 
 
-def _plugin(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).parents[2] / "plugins" / f"{name}.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-telegram = _plugin("alert_telegram")
+telegram = plugin_module("alert_telegram")
 ALERT = notices.system_error(1_736_951_025_000, "a <b> & *c*")
 
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
 import random
 import time
 from collections.abc import Iterator
-from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rig import plugin_module
 
 from hedgegridd.errors import ConfigError
 from hedgegridd.kernel import ledger
@@ -41,16 +40,7 @@ from hedgegridd.model import (
     entry_side,
 )
 
-
-def _plugin(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).parents[2] / "plugins" / f"{name}.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-paper = _plugin("exchange_paper")
+paper = plugin_module("exchange_paper")
 L, S = Leg.LONG, Leg.SHORT
 E, T, P, C = Role.ENTRY, Role.TAKE_PROFIT, Role.STOP, Role.CLOSE
 MIN = 60_000

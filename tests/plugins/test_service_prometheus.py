@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
+from rig import plugin_module
 
 from hedgegridd.live import status
 
@@ -34,15 +32,7 @@ NAMES = [
 ]
 
 
-def _plugin(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).parents[2] / "plugins" / f"{name}.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-service_prometheus = _plugin("service_prometheus")
+service_prometheus = plugin_module("service_prometheus")
 
 
 def document(**account: Any) -> dict[str, Any]:
