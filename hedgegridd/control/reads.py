@@ -92,7 +92,7 @@ def act(row: Row) -> str:
     """An act in one line: who, how much at which price, and what else its kind says."""
     said = [clean(row[key]) for key in _WHO if row.get(key) not in (None, "")]
     if row.get("qty") is not None:
-        said.append(number(row["qty"]) if row.get("symbol") else f"{number(row['qty'])} lots")  # without a symbol it is as in the journal
+        said.append(number(row["qty"]))
     if row.get("price"):
         said.append(f"@ {number(row['price'])}")
     said += [clean(row[key]) for key in _REST if row.get(key) not in (None, "")]

@@ -18,7 +18,7 @@ def shown(verb: str, result: dict[str, Any]) -> list[str]:
 
 def test_an_act_is_one_line_in_prices_and_coins_with_its_id() -> None:
     assert reads.act(ORDER) == "BTCUSDT short entry sell 0.002 @ 100,509.5 hg-1"
-    assert reads.act({"client_id": "hg-1", "qty": 1}) == "1 lots hg-1"
+    assert reads.act({"client_id": "hg-1", "qty": 0.001}) == "0.001 hg-1"
     assert reads.act({"kind": "kill_phase", "phase": "closing"}) == "closing"
     assert reads.act({"kind": "odd", "t": 1, "speed": 2.5, "deep": {}}) == "speed 2.5"
     tail = shown("journal.tail", {"journal.tail": [ORDER]})
