@@ -84,6 +84,11 @@ def of_session(state: Path, since: int, until: int) -> Iterator[Decision]:
             yield from decisions(record.kind, record.time, record.data)
 
 
+def goes_on(state: Path, until: int) -> bool:
+    """Did the session act later than this? False where there is no journal, which `compare` tells."""
+    return any(record.time > until for record in follow(segments(state / "journal", ACTS), Chain()))
+
+
 def compare(state: Path, mine: Iterable[Decision], since: int, until: int, hash_of_run: str) -> Compared:
     """Every decision that one took and the other did not, oldest first."""
     session, backtest = Counter(of_session(state, since, until)), Counter(mine)

@@ -169,7 +169,10 @@ def compared(job: Job, recorder: Recorder) -> dict[str, Any] | None:
     full = FullRun(job.config, job.registry, feed, Mute())
     full.decisions = []
     watched(job, feed, full.run)
-    return against.compare(job.against, full.decisions, recorder.course.first, recorder.course.last, full.engine.decisions.hash).row()
+    first, last, mine = recorder.course.first, recorder.course.last, full.decisions
+    if against.goes_on(job.against, last):  # the session did not end there: what this run's own end withdraws is no decision of it
+        return against.compare(job.against, mine[: full.before_end], first, last, "").row()
+    return against.compare(job.against, mine, first, last, full.engine.decisions.hash).row()
 
 
 def _head(job: Job, feed: Any, recorder: Recorder, outcome: Outcome) -> dict[str, Any]:

@@ -35,6 +35,7 @@ class FullRun(Teller):
         self.mark = 0  # newest sync asked for
         self.course = new_course()
         self.decisions: list[Decision] | None = None  #: set to a list by who wants to compare them with a session's
+        self.before_end = 0  #: how many of them there were before the end of the feed, which withdraws openers
         instruments = {symbol: desk.instrument for symbol, desk in self.engine.desks.items()}
         self.exchange.start(self.inbox.append, instruments, config.exchange.paper)
 
@@ -44,7 +45,7 @@ class FullRun(Teller):
             if not self.engine.started:
                 self._begin(event.time)
             if isinstance(event, FeedEnd):
-                time = max(event.time, self.engine.now)
+                time, self.before_end = max(event.time, self.engine.now), len(self.decisions or ())
                 self.inbox.extend((Stopping(time, False, END), FeedEnd(time)))
                 self._drain()
                 break

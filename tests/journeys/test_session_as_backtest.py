@@ -35,6 +35,9 @@ def test_a_session_and_its_backtest_decide_the_same_bit_for_bit(home: Home, tmp_
     found = backtest(daemon, tmp_path / "out")
     assert found["against"]["hashes_equal"] and found["against"]["differing"] == 0, found["against"]["differences"][:3]
     assert found["against"]["decisions"] > 500 and found["fills"] == len(daemon.fills())
+    part = backtest(daemon, tmp_path / "part", "--to", "2025-01-02T00:00:00Z")["against"]
+    assert part["differing"] == 0 and part["hashes_equal"] is None, part["differences"][:3]  # that it ends earlier is no difference
+    assert 0 < part["decisions"] < found["against"]["decisions"]
 
 
 def test_a_session_that_was_interfered_with_is_told_apart_decision_by_decision(home: Home, tmp_path: Path) -> None:
