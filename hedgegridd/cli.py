@@ -324,5 +324,26 @@ def plugins_try(context: click.Context, file: Path, config_path: Path | None, as
     sys.exit(command.run(file, config_path, as_json=as_json or bool(above and above.params["as_json"]), **options))
 
 
+@main.group()
+def data() -> None:
+    """Recorded market data; `data info`: what there is."""
+
+
+@data.command("info")
+@click.argument("path", type=click.Path(path_type=Path, exists=True))
+@click.option("--json", "as_json", is_flag=True, help="JSON for scripts.")
+@taught
+def data_info(path: Path, as_json: bool) -> None:
+    """What a recording holds, from when to when, and where nothing is. PATH is what --data and --feed take."""
+    from hedgegridd.control.text import table
+    from hedgegridd.feed import inventory
+
+    found = inventory.inventory(path)
+    if as_json:
+        click.echo(json.dumps({"schema": 1, "data": [one.row() for one in found]}))
+    else:
+        click.echo("\n".join([*table(inventory.cells(found), inventory.HEADS), *inventory.parts(found)]))
+
+
 if __name__ == "__main__":
     main()
