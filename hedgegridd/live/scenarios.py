@@ -25,7 +25,7 @@ class Fault(NamedTuple):
     disk_seconds: float = 0.0  #: the disk refuses journal and kill switch file
     refusals: int = 0  #: so many closes of each leg are refused
     halves: int = 0  #: so many closes of each leg, after those, are filled by half and then expire
-    crash: bool = False  #: closes do not arrive, the process is killed with SIGKILL, another one takes up its state
+    crash: bool = False  #: closes do not arrive, the process is killed with SIGKILL, the market goes on, another one takes up its state
 
 
 class Scenario(NamedTuple):
@@ -47,7 +47,11 @@ SCENARIOS: dict[str, Scenario] = {
             f"the market jumps by -{JUMP_PCT:g} %, then in another twin by +{JUMP_PCT:g} %, through the stops",
             (Fault(jump_pct=-JUMP_PCT), Fault(jump_pct=JUMP_PCT)),
         ),
-        Scenario("crash", "the process is killed with SIGKILL in mid-flatten and started again", (Fault(crash=True),)),
+        Scenario(
+            "crash",
+            f"the process is killed with SIGKILL in mid-flatten and started again; meanwhile the market falls by {JUMP_PCT:g} %",
+            (Fault(crash=True),),
+        ),
         Scenario("disk", f"the disk refuses journal and kill switch file for {DISK_SECONDS:g} s", (Fault(disk_seconds=DISK_SECONDS),)),
         Scenario("thin", "closes are refused twice, then filled by half", (Fault(refusals=2, halves=1),)),
     )
@@ -159,6 +163,14 @@ def _certified(tape: list[Row], _: float) -> Finding:
     return Finding(rule, True, f"{text}, proven by {paper['proof']['reads']} reports")
 
 
+def _booked(tape: list[Row], _: float) -> Finding:
+    """Also those that nobody heard, for they came while the twin was dead."""
+    unbooked = _first(tape, "end").get("unbooked")
+    fills = sum(row["what"] == "fill" for row in tape)
+    text = f"{fills} fills, all in its journal" if unbooked == [] else f"its journal does not know of {unbooked}"
+    return Finding("every fill booked", unbooked == [], text)
+
+
 def _replayed(tape: list[Row], _: float) -> Finding:
     end = _first(tape, "end")
     acts, wrong = end.get("acts", 0), end.get("mismatches")
@@ -178,6 +190,7 @@ RULES: tuple[Callable[[list[Row], float], Finding], ...] = (
     _no_opener,
     _both_legs,
     _certified,
+    _booked,
     _replayed,
     _kept_in,
 )

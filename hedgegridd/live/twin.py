@@ -36,7 +36,7 @@ from hedgegridd.live.drill import MEMORY_BYTES, TWIN, Child
 from hedgegridd.live.latch import Latch
 from hedgegridd.live.pluginchild import harden
 from hedgegridd.live.replay import replay
-from hedgegridd.live.scenarios import SCENARIOS, Fault, Finding, Row, certificate, judge
+from hedgegridd.live.scenarios import JUMP_PCT, SCENARIOS, Fault, Finding, Row, certificate, judge
 from hedgegridd.live.start import NoHosts, begin_anew, checkpoint_of, damaged, open_alerts, open_exchange, open_journal, recover, started
 from hedgegridd.live.twinexchange import Tape, TwinExchange, read
 from hedgegridd.model import Mode, Role
@@ -46,6 +46,7 @@ SEED = 17
 SETTLE_SECONDS, LINGER_SECONDS, DURABLE_SECONDS, END_SECONDS = 6.0, 0.3, 6.0, 3.0
 STAND_IN = 4  # times the smallest order that the exchange takes
 ACTOR = "drill"
+BOOKED = ("fill", "late_fill")  #: acts that say that a fill is known
 Say = Callable[[dict[str, Any]], None]
 
 
@@ -169,7 +170,7 @@ async def _killed(folder: Path, name: str, deadline: float) -> None:
 
 
 async def _taken_up(folder: Path, name: str, deadline: float) -> None:
-    """The twin's next life, with nothing in its way."""
+    """The twin's next life, with nothing in its way; but the market went on, and filled what rested."""
     async with Child(TWIN, MEMORY_BYTES) as child:
         child.say({"part": name, "folder": str(folder), "deadline": deadline, "crash": False})
         line = await child.line(SETTLE_SECONDS + deadline + DURABLE_SECONDS + END_SECONDS)
@@ -230,7 +231,8 @@ class Twin:
         prices = {symbol: price_of(desk) for symbol, desk in self.engine.desks.items()}
         offset = fork["now"] - fork["wall"]
         self.exchange = TwinExchange(open_exchange(config, self.registry), market(self.engine, prices), fault, self.tape, network, offset)
-        self.prices = prices
+        self.prices = self.exchange.prices = prices
+        self.exchange.orphan_pct = -JUMP_PCT if resumed else 0.0
         alerts = open_alerts(config, self.registry, home)
         self.daemon = Daemon(self.engine, self.exchange, feed, self.disk, latch, alerts, NoHosts(),
                              lambda: checkpoint_of(config, self.engine, feed), 1.0, self.exchange)  # fmt: skip
@@ -294,7 +296,9 @@ class Twin:
     def testify(self, fence: Fence) -> None:
         """The last row: what file, exchange and journal say now."""
         folder = self.home / "journal"
-        results = [record.data for record in journal.replayable(folder) if record.kind == "flat"]
+        acts = [record for record in journal.replayable(folder) if record.kind in ("flat", *BOOKED)]
+        results, booked = [act.data for act in acts if act.kind == "flat"], {act.data.get("trade_id") for act in acts}
+        fills = [row["trade_id"] for row in self.tape.rows[self.tape.taken_up :] if row["what"] == "fill"]
         again = replay(folder, self.registry)
         pits = list(self.exchange.inner.pits.values())
         held = [(pit.symbol, leg, qty) for pit in pits for leg, qty in enumerate((pit.books.long_qty, pit.books.short_qty)) if qty]
@@ -304,6 +308,7 @@ class Twin:
             held=held,
             orders=sum(len(pit.open) for pit in pits),
             result=results[-1] if results else None,
+            unbooked=[trade_id for trade_id in fills if trade_id not in booked],
             acts=again.acts,
             mismatches=len(again.mismatches),
             tries=fence.tries,

@@ -36,6 +36,7 @@ class Tape:
 
     def __init__(self, path: Path) -> None:
         self.rows = read(path)
+        self.taken_up = len(self.rows)  #: rows of an earlier process
         self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
 
     def note(self, what: str, **facts: Any) -> None:
@@ -64,6 +65,8 @@ class TwinExchange:
         self.orders_cost_network, self.offset_ms = network, offset_ms
         self.factor, self.muted, self.holds_closes, self.banned_until = 1.0, False, False, 0.0
         self.prices: dict[str, float] = {}  # ticks, as last shown
+        self.orphan_pct = 0.0  #: how far the market goes on while nobody lives, before `restore` gives the account to the next life
+        self._alone, self._unheard = False, list[Fill]()
         self._events = events
         self._emit: Callable[[Any], None] = self._told
         self._way: deque[tuple[float, Callable[[], None]]] = deque()
@@ -98,7 +101,7 @@ class TwinExchange:
                 beyond = price / self.prices[symbol] * (1 - BEYOND if pct < 0 else 1 + BEYOND)
                 move = min(move, beyond) if pct < 0 else max(move, beyond)
         self.factor *= move
-        self.tape.note("fault", text=f"the market jumps by {(move - 1) * 100:+.2f} %")
+        self.tape.note("fault", text=f"the market jumps by {(move - 1) * 100:+.2f} %" + (" while nobody lives" if self._alone else ""))
         for symbol, price in list(self.prices.items()):
             self._show_price(symbol, price * move)
 
@@ -111,7 +114,7 @@ class TwinExchange:
     def begin_at(self, prices: dict[str, float]) -> None:
         """Show where the market stands, in ticks, then let it go on."""
         for symbol, price in prices.items():
-            self._show_price(symbol, price)
+            self._show_price(symbol, price * self.factor)
         self._market = asyncio.get_running_loop().create_task(self._play())
 
     def _show_price(self, symbol: str, price: float) -> None:
@@ -132,7 +135,8 @@ class TwinExchange:
         if isinstance(event, Mark):
             self.prices[event.symbol] = event.price
         self.inner.market(event)
-        self._emit(event)
+        if not self._alone:
+            self._emit(event)
 
     # --- the contract -----------------------------------------------------------------------------------------------
 
@@ -142,8 +146,12 @@ class TwinExchange:
         self.inner.start(self._told, instruments, settings)
 
     def restore(self, report: Report, seen: Sequence[Any]) -> None:
-        """The account as it was forked."""
+        """The account as it was forked, or as a life left it that was killed; then what the market did to it since."""
         self.inner.restore(report, seen)
+        if self.orphan_pct:
+            self._alone = True
+            self._jump(self.orphan_pct)
+            self._alone = False
 
     def market(self, event: Any) -> None:
         """None comes from the daemon: the twin is its own market."""
@@ -174,7 +182,7 @@ class TwinExchange:
         """Nobody dies in a drill but by its fault."""
 
     def catch_up(self, last_trade: dict[str, int], income_time: int) -> None:
-        """Nothing was missed: the account is rebuilt from the journal."""
+        """What filled while nobody lived is told with the first report, as an exchange tells it that is asked for its trades."""
 
     def health(self) -> Health:
         """Connected, with the data's clock."""
@@ -231,13 +239,20 @@ class TwinExchange:
 
     def _report(self, doubted: tuple[Order, ...], now: int) -> None:
         self._since, self._doubted = now, doubted
+        unheard, self._unheard = self._unheard, []
+        for fill in unheard:
+            self._emit(fill)
         self.inner.report(doubted, now)
 
     def _told(self, event: Any) -> None:
         """What the paper exchange says, on to the daemon."""
         if isinstance(event, Fill):
-            self.tape.note("fill", symbol=event.symbol, leg=int(event.leg), side=int(event.side), qty=event.qty, price=event.price)
-        elif isinstance(event, Report) and self.orders_cost_network:
+            self.tape.note("fill", symbol=event.symbol, leg=int(event.leg), side=int(event.side), qty=event.qty, price=event.price,
+                           trade_id=event.trade_id)  # fmt: skip
+        if self._alone and self.orders_cost_network:  # nobody hears it: how it ended is asked for by the next life
+            self._unheard += [event] if isinstance(event, Fill) else []
+            return
+        if isinstance(event, Report) and self.orders_cost_network:
             resting = {order.client_id for order in event.orders}
             absent = tuple(order.client_id for order in self._doubted if order.client_id not in resting)
             event = event._replace(time=max(event.time, self._since), since=self._since, absent=absent)

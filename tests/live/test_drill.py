@@ -17,7 +17,7 @@ from hedgegridd.live.drill import Drills, for_twin
 from hedgegridd.live.scenarios import BAN_SECONDS, SCENARIOS, Fault, Finding, Row, judge, text_of
 from hedgegridd.live.twin import Fence, _scenarios, price_of, shipped_without_doors, stand_in, try_fault
 from hedgegridd.live.twinexchange import REFUSED, Tape, TwinExchange, moved
-from hedgegridd.model import Accepted, Bar, Cancelled, Fill, Mark, Order, Quote, Rejected, Role, Side, Trade
+from hedgegridd.model import Accepted, Bar, Cancelled, Fill, Mark, Order, Quote, Rejected, Report, Role, Side, Trade
 from hedgegridd.plugins import load_shipped
 
 LONG, SHORT = 0, 1
@@ -28,6 +28,7 @@ RULES = [
     "no opener once ordered to stop",
     "both legs covered",
     "flatten certified",
+    "every fill booked",
     "its journal replays",
     "twin kept to itself",
 ]
@@ -66,6 +67,7 @@ def tape(**changed: Any) -> list[Row]:
             "acts": 12,
             "mismatches": 0,
             "tries": [],
+            "unbooked": [],
         },
     ]
     kept = [row for row in rows if changed.get(row["what"], {}) is not None]
@@ -116,9 +118,10 @@ def test_a_good_tape_passes_with_its_times() -> None:
         (tape(end={"result": None}), RULES[5]),
         (tape(end={"result": {"status": "failed", "reason": "drill"}}), RULES[5]),
         (tape(end={"result": {"status": "flat", "reason": "drill"}}), RULES[5]),
-        (tape(end={"mismatches": 1}), RULES[6]),
-        (tape(end={"acts": 0}), RULES[6]),
-        (tape(end={"tries": ["socket.connect ('1.2.3.4', 443)"]}), RULES[7]),
+        (tape(end={"unbooked": ["p-1"]}), RULES[6]),
+        (tape(end={"mismatches": 1}), RULES[7]),
+        (tape(end={"acts": 0}), RULES[7]),
+        (tape(end={"tries": ["socket.connect ('1.2.3.4', 443)"]}), RULES[8]),
     ],
 )
 def test_each_rule_can_fail(rows: list[Row], rule: str) -> None:
@@ -255,6 +258,26 @@ def test_closes_are_refused_so_often_then_halved_then_filled(tmp_path: Path) -> 
     assert Tape(tmp_path / "tape").rows == twin.tape.rows, "a killed process leaves its tape"
 
 
+@pytest.mark.parametrize("network", [False, True], ids=["paper", "over a network"])
+def test_the_market_goes_on_while_nobody_lives(tmp_path: Path, network: bool) -> None:
+    rig, said = hold(calm(), "long"), list[Any]()
+    (stop,) = rig.resting(Role.STOP)
+    report, seen = account(rig)
+    twin = TwinExchange(rig.exchange, iter(()), Fault(), Tape(tmp_path / "tape"), network, 0)
+    twin.prices, twin.orphan_pct = {"BTCUSDT": price_of(rig.desk())}, -5.0
+    twin.start(said.append, {"BTCUSDT": rig.desk().instrument}, rig.config.exchange.paper)
+    twin.restore(report, seen)
+    assert [row["what"] for row in twin.tape.rows][:2] == ["fault", "fill"] and "nobody lives" in twin.tape.rows[0]["text"]
+    assert not [event for event in said if isinstance(event, Trade | Quote | Mark)], "nobody hears the market either"
+    if network:
+        assert said == []
+        twin._report((), rig.engine.now)
+    fills = [event for event in said if isinstance(event, Fill)]
+    assert stop.client_id in {fill.client_id for fill in fills} and twin.prices["BTCUSDT"] < stop.price
+    if network:
+        assert isinstance(said[-1], Report) and said[-1].held[LONG].qty == 0 and fills == said[:-1], "the fills before the report"
+
+
 def test_a_jump_moves_every_price() -> None:
     assert moved(Trade("X", 1, 1000, 5, True), 0.95).price == 950
     assert moved(Mark("X", 1, 1000.0, 1000.0), 1.05)[2:4] == (1050.0, 1050.0)
@@ -294,6 +317,15 @@ def tried(folder: Path, fault: Fault, deadline: float) -> dict[str, Finding]:
 def test_a_twin_is_stopped_and_flat(tmp_path: Path) -> None:
     found = tried(forked(tmp_path, "long", "short"), Fault(), 5.0)
     assert [rule for rule, one in found.items() if not one.held] == []
+
+
+def test_a_twin_that_is_killed_finds_what_filled_while_it_was_dead(tmp_path: Path) -> None:
+    found = tried(forked(tmp_path, "long", "short"), Fault(crash=True), 10.0)
+    assert [rule for rule, one in found.items() if not one.held] == []
+    rows = [row for row in Tape(tmp_path / "one" / "tape").rows if row["what"] in ("fault", "fill", "ask")]
+    killed = next(at for at, row in enumerate(rows) if row.get("text") == "SIGKILL")
+    assert "nobody lives" in rows[killed + 1]["text"]
+    assert (rows[killed + 2]["what"], rows[killed + 2]["leg"]) == ("fill", LONG), "its stop, before anything was asked of the exchange"
 
 
 @pytest.mark.parametrize("method", ["limit", "twap"])
