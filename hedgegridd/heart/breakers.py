@@ -292,6 +292,10 @@ class Panel:
             if not warned and not cooled:
                 return None  # a halt or flatten stays tripped until a person resets it
             guard.pause_until = 0
+            halts = [] if warned else [row for row in guard.acted if row[2] >= Level.HALT]
+            if halts:  # the pause beside it is over
+                guard.acted = halts
+                return None
             return self._clear(guard, now)
         if guard.state != "armed":
             return self._clear(guard, now)

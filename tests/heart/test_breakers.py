@@ -92,6 +92,33 @@ def test_a_pause_resumes_after_its_cooldown_and_three_in_an_hour_halt() -> None:
     assert guard.state == "tripped", "a halt does not resume by itself"
 
 
+@pytest.mark.parametrize("looks", [1, 2, 5])
+def test_three_pauses_are_a_halt_however_long_the_third_breach_lasts(looks: int) -> None:
+    made, guard = panel(on_trip=Level.PAUSE, cooldown_ms=1_000)
+    for minute in (0, 10, 20):
+        for look in range(looks):
+            made.hear(guard, TRIP, minute * 60_000 + look)
+        made.hear(guard, FINE, minute * 60_000 + 2_000)
+    assert guard.state == "tripped" and not made.in_breach() and not made.hold()
+    made.hear(guard, FINE, 10**9)
+    assert guard.state == "tripped", "a halt does not resume by itself"
+    made.reset(guard, 10**9)
+    assert guard.state == "armed" and not guard.acted
+
+
+def test_one_symbol_that_was_halted_lets_the_pause_of_another_end() -> None:
+    made, guard = panel(on_trip=Level.PAUSE, cooldown_ms=1_000)
+    here, there = (Verdict(Trip("over", 2.0, 1.0, symbol=symbol)) for symbol in ("BTCUSDT", "ETHUSDT"))
+    for minute in (0, 10, 20):
+        made.hear(guard, here, minute * 60_000)
+        made.hear(guard, FINE, minute * 60_000 + 1_000)
+    made.hear(guard, there, 2 * 3_600_000)
+    assert made.hold("ETHUSDT")
+    made.hear(guard, FINE, 2 * 3_600_000 + 1_000)
+    assert not made.hold("ETHUSDT") and guard.state == "tripped"
+    assert guard.reaches("BTCUSDT", 0, Level.HALT) and not guard.reaches("ETHUSDT", 0)
+
+
 def test_unknown_withholds_at_once_and_trips_at_halt_after_its_grace() -> None:
     made, guard = panel(on_trip=Level.WARN, grace_ms=30_000)
     blind = Verdict(unknown="stale")

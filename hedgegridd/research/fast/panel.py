@@ -48,6 +48,7 @@ from hedgegridd.research.fast.shapes import (
 FINE, BREACH, BLIND = 0, 1, 2  # what a measure says
 HOUR_MS = 3_600_000
 PAUSES_TO_HALT = 3
+FOR_GOOD = -1  # in place of the end of a pause: a halt stays until a person resets it
 
 
 def dormant(run: Run, setup: Setup, busy: bool) -> bool:
@@ -187,6 +188,7 @@ def _blind(guards: Guards, guard: int, now: int) -> int:
     if now - guards.unknown_since[guard] >= guards.grace_ms[guard]:
         guards.state[guard], guards.in_breach[guard] = TRIPPED, 1
         guards.trips[guard] += 1
+        guards.pause_until[guard] = FOR_GOOD
         return HALT
     if guards.state[guard] != UNKNOWN:
         guards.state[guard] = UNKNOWN
@@ -196,7 +198,7 @@ def _blind(guards: Guards, guard: int, now: int) -> int:
 
 def _breach(guards: Guards, guard: int, now: int) -> int:
     level = guards.on_trip[guard]
-    if level == PAUSE:
+    if level == PAUSE and guards.pause_until[guard] != FOR_GOOD:
         guards.pause_until[guard] = now + guards.cooldown_ms[guard]
     if guards.in_breach[guard] == 1 and guards.state[guard] == TRIPPED:
         return -1
@@ -219,7 +221,7 @@ def _count_pause(guards: Guards, guard: int, now: int) -> int:
     guards.paused[guard] = recent
     if recent < PAUSES_TO_HALT:
         return PAUSE
-    guards.pause_until[guard] = 0
+    guards.pause_until[guard] = FOR_GOOD
     return HALT
 
 
