@@ -38,6 +38,7 @@ from hedgegridd.journal.segments import (
     stale_head,
     sum_of,
 )
+from hedgegridd.savefile import load
 
 _RETRIES = 5  # a running daemon may open, compress or prune segments while they are read
 _Run = tuple[int, int]
@@ -171,7 +172,7 @@ class _Reading:
                 continue
             with suppress(FileNotFoundError):  # pruned meanwhile
                 is_now, beside = fingerprint(segment.path), sum_of(segment.path)
-                noted = beside.read_bytes() if beside.exists() or not segment.path.exists() else b"none: its file is missing"
+                noted = load(beside) if beside.exists() or not segment.path.exists() else b"none: its file is missing"
                 if noted != f"{is_now}\n".encode():
                     why = "the archive, or the sum beside it, was changed; its records are sound"
                     was = noted[:64].decode(errors="replace")

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from hedgegridd.journal.segments import INPUTS, Segment, fingerprint, segments, size_of, sum_of
-from hedgegridd.savefile import give_to_owner, save, sync_folder
+from hedgegridd.savefile import give_to_owner, plain, save, sync_folder
 
 _KEPT = 2  # the newest segments: the open one, and the one it follows
 
@@ -46,13 +46,13 @@ def compress(segment: Segment) -> None:
     packed = _packed(segment)
     stage = packed.with_name(f".{packed.name}.tmp")
     try:
-        with segment.path.open("rb") as plain, stage.open("wb") as raw:
+        with plain(segment.path) as text, stage.open("wb") as raw:
             os.fchmod(raw.fileno(), 0o640)
             give_to_owner(raw.fileno(), packed.parent)
             with gzip.GzipFile("", "wb", 6, raw, mtime=0) as file:
-                shutil.copyfileobj(plain, file, 1 << 18)
+                shutil.copyfileobj(text, file, 1 << 18)
             raw.flush()
-            times = os.fstat(plain.fileno())
+            times = os.fstat(text.fileno())
             os.utime(raw.fileno(), ns=(times.st_atime_ns, times.st_mtime_ns))
             os.fsync(raw.fileno())
         save(sum_of(packed), f"{fingerprint(stage)}\n")  # first: an archive without its sum could not be told from a changed one

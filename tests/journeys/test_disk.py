@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from journeys.daemon_process import PATIENCE_SECONDS, DaemonProcess, held_and_quiet, positions
+from journeys.daemon_process import PATIENCE_SECONDS, DaemonProcess, held, held_and_quiet, positions
 
 from hedgegridd.control.client import Unreachable
 from hedgegridd.journal.segments import sum_of
@@ -183,4 +183,18 @@ def test_what_cannot_be_compressed_or_pruned_is_told(home: Home) -> None:
     sum_of(daemon.journal / f"{first.name}.gz").mkdir()  # in the way of what belongs to the archive
     daemon.start()
     daemon.until(lambda found: any("compressed or pruned" in text for text in found["degraded"]))
+    assert daemon.stop() == 0
+
+
+@pytest.mark.parametrize("how", ["folder", "pipe"])
+def test_a_segment_that_is_no_file_any_more_halts_and_what_cannot_be_tidied_is_told(home: Home, how: str) -> None:
+    daemon = held(home(minutes=3_000))
+    newest = max(daemon.journal.glob("inputs-*.jsonl"))
+    newest.unlink()
+    newest.mkdir() if how == "folder" else os.mkfifo(newest)  # nobody will ever write into it
+    daemon.start(speed="1")
+    found = daemon.until(lambda status: any("compressed or pruned" in text for text in status["degraded"]))
+    assert found["kill_switch"]["active"] and newest.name in found["kill_switch"]["reason"]
+    assert daemon.call("activate", reason="out", level="flatten")["durable"]
+    daemon.flat()
     assert daemon.stop() == 0
