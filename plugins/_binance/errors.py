@@ -144,7 +144,7 @@ def judge(status: int, code: int, text: str) -> Meaning:
         return CODES[code]
     if status == 429:
         return CODES[BANNED_CODE]
-    return UNKNOWN if status >= 500 or status == 0 else BUG
+    return UNKNOWN if status >= 500 or status == 0 or 300 <= status < 400 else BUG
 
 
 def _judge_503(text: str) -> Meaning:

@@ -118,13 +118,15 @@ class Client(AsyncClient):  # type: ignore[misc]  # the library has no types
 
     async def send(self, call: Call, params: dict[str, Any], time: int) -> Reply:
         """Ask once, at this time of the exchange's. What was signed is what leaves, as it is: the library would have it made into a form
-        once more, which costs as much as all the rest of a request, and a flatten sends a dozen in one breath."""
+        once more, which costs as much as all the rest of a request, and a flatten sends a dozen in one breath. Nor does it go where an
+        answer points: another host would be handed the key, and the order a second time."""
         text = urlencode({**params, "timestamp": time, "recvWindow": self.REQUEST_RECVWINDOW} if call.signed else params)
         if call.signed:
             text += f"&signature={self.encode_uri_component(self._sign(text))}"
         url, in_address = self._create_futures_api_uri(call.path, call.version), call.method == "get" or call.path == "batchOrders"
         address = URL(f"{url}?{text}" if in_address and text else url, encoded=True)
-        async with self.session.request(call.method, address, data=None if in_address else text.encode(), timeout=call.timeout) as response:
+        data = None if in_address else text.encode()
+        async with self.session.request(call.method, address, data=data, timeout=call.timeout, allow_redirects=False) as response:
             headers = {name.lower(): value for name, value in response.headers.items()}
             return Reply(response.status, headers, await response.text(errors="replace"))
 
@@ -153,7 +155,7 @@ class Wire:
         self.urls = urls_of(settings)
         self.clock, self.budget, self.tempo, self.trouble = Clock(), Budget(), Tempo(), trouble
         self.hold_until = 0  # what is not urgent waits until then
-        self._secrets = [secret for secret in (settings.api_key, settings.api_secret) if secret]
+        self._secrets = [secret for secret in (settings.api_key, settings.api_secret) if len(secret) >= 4]  # anything shorter is no secret
         self.client = Client(self.urls, settings.api_key, settings.api_secret, settings.recv_window_ms)
         self._told_until: dict[str, int] = {}
         self._sync: asyncio.Task[None] | None = None
@@ -212,8 +214,9 @@ class Wire:
         """What an answer says; raises Fault for one that says no, or nothing that can be read. An empty one is {}."""
         after = reply.headers.get("retry-after", "")
         after_ms = int(float(after) * 1000) if after.replace(".", "", 1).isdigit() else 0
+        text = self._clean(reply.text)  # before anything of it is cut: half a key would not be known again
         try:
-            said = json.loads(reply.text) if reply.text else {}
+            said = json.loads(text) if text else {}
         except ValueError:
             said = None
         if 200 <= reply.status < 300:
@@ -223,7 +226,7 @@ class Wire:
         elif isinstance(said, dict) and "code" in said:
             fault = fault_in(reply.status, said, after_ms) or Fault(reply.status, 0, self._clean(said.get("msg")), after_ms)
         else:
-            words = " ".join(reply.text[:200].split()) if said is None and "<" not in reply.text[:200] else "no reason given"
+            words = " ".join(text[:200].split()) if said is None and "<" not in text[:200] else "no reason given"
             fault = Fault(reply.status, 0, words, after_ms)
         if fault is not None:
             raise Fault(fault.status, fault.code, self._clean(fault.text), fault.retry_after_ms)

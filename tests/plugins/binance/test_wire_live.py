@@ -74,6 +74,38 @@ def test_keys_that_are_pairs(kind: str) -> None:
     run(test)
 
 
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_no_answer_that_points_elsewhere_is_followed(status: int) -> None:
+    """Whoever stands there would be handed the key, and the order a second time."""
+
+    async def test() -> None:
+        asked: list[str] = []
+
+        async def moved(request: web.Request) -> web.Response:
+            asked.append(request.path)
+            return web.Response(status=status, headers={"Location": f"http://localhost:{port}/elsewhere"})
+
+        app = web.Application()
+        app.router.add_route("*", "/{tail:.*}", moved)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        port = runner.addresses[0][1]
+        sim: Any = type(
+            "Where", (), {"rest_url": f"http://127.0.0.1:{port}", "ws_url": "ws://x", "api_key": "KEYKEY", "api_secret": "SECRET"}
+        )
+        wire = Wire(settings(sim), lambda trouble: None)
+        for call in (door.PLACE, door.FIND):
+            with pytest.raises(Fault) as raised:
+                await wire.ask(call, {"symbol": "BTCUSDT"})
+            assert raised.value.act is Act.UNKNOWN
+        assert asked == ["/fapi/v1/order", "/fapi/v1/order"]
+        await wire.close()
+        await runner.cleanup()
+
+    run(test)
+
+
 @pytest.mark.parametrize("kind", ["hang_executed", "hang_not_executed"])
 def test_an_answer_that_never_comes_is_unsure(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(door, "PLACE", door.PLACE._replace(timeout=ClientTimeout(total=0.3)))
@@ -126,6 +158,9 @@ def test_what_is_told_of_trouble() -> None:
         answered(429, "<html>no</html>", retry_after="200")
         assert told[-1].kind == "ban", "the second in a row"
         assert "SECRET" not in str(answered(400, '{"code":-9000,"msg":"for KEYKEY SECRET"}')) and told[-1].kind == "halt"
+        for filler in range(180, 300):  # wherever a long text is cut
+            for text in (json.dumps({"code": -9000, "msg": "x" * filler + "KEYKEY"}), "x" * filler + "KEYKEY"):
+                assert "K" not in answered(400, text).text
         assert answered(200, "<html>").code == -3 and answered(502, "<html>x</html>").text == "no reason given"
         assert wire.decoded(Reply(200, {}, "")) == {} and wire.decoded(Reply(200, {}, "[]")) == []
         assert "SECRET" not in repr(told) + repr(vars(wire.urls) if hasattr(wire.urls, "__dict__") else wire.urls)
