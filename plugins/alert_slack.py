@@ -6,11 +6,13 @@ webhook_url = "${SLACK_WEBHOOK_URL}"
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from hedgegridd import Alert, hookimpl
 from hedgegridd.errors import PluginError
 
+SAYS = re.compile(r"[a-z_ ]{1,80}")  # as Slack words its refusals; a page, perhaps a proxy's, may show the address that was asked for
 LONGEST = 3900  # characters; Slack cuts at 4000
 TIMEOUTS = (4.0, 5.0)  # connect, answer: seconds
 SIGNS = {"CRITICAL": ":rotating_light:", "WARNING": ":warning:", "INFO": ":information_source:"}
@@ -43,7 +45,7 @@ class SlackAlerts:
             raise DeliveryError('webhook_url is empty, expected webhook_url = "${SLACK_WEBHOOK_URL}" in [alert.slack]')
         status, body, retry_after = self._post({"text": text_of(alert)})
         if status != 200:
-            raise DeliveryError(f"HTTP {status} {body}".replace(self.settings.webhook_url, "***"), retry_after)
+            raise DeliveryError(f"HTTP {status} {body}", retry_after)
 
     def _post(self, payload: dict[str, str]) -> tuple[int, str, float]:
         """HTTP status (0 = no answer), what was said, seconds to wait. A library's error text would hold the address."""
@@ -54,7 +56,12 @@ class SlackAlerts:
         except requests.RequestException as error:
             return 0, f"no answer: {type(error).__name__}", 0.0
         wait = answer.headers.get("Retry-After", "")
-        return answer.status_code, answer.text[:200], float(wait) if wait.isdigit() else 0.0
+        body = answer.text.strip()
+        return (
+            answer.status_code,
+            body if SAYS.fullmatch(body) else f"(a page of {len(body)} characters)",
+            float(wait) if wait.isdigit() else 0.0,
+        )
 
 
 @hookimpl

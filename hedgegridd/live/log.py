@@ -31,6 +31,7 @@ MESSAGE_LIMIT = 64 * 1024  # bytes of MESSAGE; journald refuses datagrams of som
 FIELD_LIMIT = 8 * 1024
 PATIENCE_SECONDS = 0.2  # for a journald that is behind; after one failure the log waits no more until it answers
 SHORTEST_SECRET = 4  # anything shorter is no secret, and hiding it would only make the log unreadable
+LONG_PART = 16  # a line of a key, a part of an address: long enough to be a secret by itself
 MASK = "***"
 
 #: For `journalctl MESSAGE_ID=...`; never change one, people's searches rest on them.
@@ -59,8 +60,12 @@ _level = _DEBUG_NUMBER
 
 
 def _disguises(secret: str) -> set[str]:
-    """A secret as it may appear: plain, in a URL, in JSON, in a repr, in one of these in another; and each long line of it."""
-    shapes = {secret.strip(), *(line for line in secret.split("\n") if len(line) >= 16)}
+    """A secret as it may appear: plain, in a URL, in JSON, in a repr, in one of these in another; each long line of it; and of an
+    address what a server sees of it, which its error pages show: the path, and each long part of it."""
+    shapes = {secret.strip(), *(line for line in secret.split("\n") if len(line) >= LONG_PART)}
+    if "://" in secret:
+        path = secret.strip().split("://", 1)[1].partition("/")[2]
+        shapes |= {part for part in (path, *re.split(r"[/?&=#]", path)) if len(part) >= LONG_PART}
     for _ in range(2):
         shapes |= {dress(shape) for shape in shapes for dress in _DRESSES}
     return shapes

@@ -160,6 +160,18 @@ def test_each_line_of_a_long_key_is_masked() -> None:
     assert "MIIE" not in stream.getvalue()
 
 
+def test_of_an_address_what_its_server_sees_is_masked_too() -> None:
+    """A page that refuses an address mostly shows its path, without the host."""
+    log.register(["https://hooks.slack.com/services/T0MARK/B0MARK/XsLaCkToKeN0123456789"])
+    for shown in (
+        "Not found: /services/T0MARK/B0MARK/XsLaCkToKeN0123456789",
+        "token XsLaCkToKeN0123456789",
+        "GET services%2FT0MARK%2FB0MARK%2FXsLaCkToKeN0123456789",
+    ):
+        assert "XsLaCkToKeN0123456789" not in log.hide(shown)
+    assert log.hide("no answer from hooks.slack.com") == "no answer from hooks.slack.com"
+
+
 def test_blank_and_tiny_values_do_not_blank_the_log() -> None:
     stream = _lines("INFO", ("", "  ", "ab"))
     log.event("INFO", "a table about   nothing")

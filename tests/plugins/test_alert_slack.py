@@ -53,11 +53,20 @@ def test_a_long_text_is_cut() -> None:
 @responses.activate
 @pytest.mark.parametrize("status", [302, 400, 403, 404, 500])
 def test_only_200_is_delivered_and_no_redirect_is_followed(status: int) -> None:
-    responses.post(URL, status=status, body=f"no_service {URL}", headers={"Location": "https://elsewhere.example/"})
+    responses.post(URL, status=status, body="no_service\n", headers={"Location": "https://elsewhere.example/"})
     with pytest.raises(PluginError) as caught:
         _channel().send(ALERT)
-    assert f"slack: HTTP {status} no_service ***" in str(caught.value)
-    assert "s3cret" not in str(caught.value) and len(responses.calls) == 1
+    assert str(caught.value) == f"slack: HTTP {status} no_service"
+    assert len(responses.calls) == 1
+
+
+@responses.activate
+@pytest.mark.parametrize("page", [f"no_service {URL}", "<html>Not found: /services/T0/B0/s3cret", "x" * 190 + "/services/T0/B0/s3c"])
+def test_a_page_that_shows_what_was_asked_for_is_not_shown(page: str) -> None:
+    responses.post(URL, status=404, body=page)
+    with pytest.raises(PluginError) as caught:
+        _channel().send(ALERT)
+    assert str(caught.value) == f"slack: HTTP 404 (a page of {len(page)} characters)"
 
 
 @responses.activate
