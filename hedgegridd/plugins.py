@@ -52,6 +52,7 @@ NAME = re.compile(r"[a-z][a-z0-9_]{0,47}")
 NAMED = re.compile(r"""\bname\s*(?::\s*\w+\s*)?=\s*["']([a-z][a-z0-9_]{0,47})["']""")
 ETC = Path("/etc/hedgegridd/plugins")
 MAX_BYTES = 1 << 20
+MOST_THINGS = 64  # that one file registers
 SHIPPED_MODULE = "hedgegridd_plugin_"
 
 
@@ -311,6 +312,8 @@ def _verify(found: list[tuple[str, Any]], module: ModuleType, file: Path) -> Non
             f"{unmarked[0]} registered nothing; is it marked @hookimpl?" if unmarked else f"mark one of {', '.join(HOOKS)} with @hookimpl"
         )
         raise PluginError(f"{file}: registers nothing; {hint}")
+    if len(found) > MOST_THINGS:
+        raise PluginError(f"{file}: registers {len(found)} things, expected at most {MOST_THINGS}; spread them over files")
     seen: set[tuple[str, str]] = set()
     for kind, thing in found:
         if why := fault(kind, thing):

@@ -26,7 +26,7 @@ from hedgegridd.model import Level, Severity, new_wish
 from hedgegridd.views import Alert, Snapshot, Trip
 
 PR_SET_PDEATHSIG = 1
-MAX_TEXT = 500
+MAX_TEXT, MAX_NAME = 500, 100
 
 Things = dict[tuple[str, str], Any]
 
@@ -123,7 +123,7 @@ def explain(error: BaseException) -> str:
         if not trace.tb_frame.f_code.co_filename.startswith(os.path.dirname(os.path.dirname(__file__))):  # noqa: PTH120 - no object per frame
             where = f" (line {trace.tb_lineno})"
         trace = trace.tb_next
-    return f"{type(error).__name__}: {str(error)[:MAX_TEXT]}{where}"
+    return f"{type(error).__name__[:MAX_NAME]}: {str(error)[:MAX_TEXT]}{where}"
 
 
 # --- one function per kind of question -------------------------------------------------------------------------------

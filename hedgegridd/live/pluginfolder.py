@@ -232,7 +232,7 @@ class PluginFolder:
         if same := [host for host in entry.hosts if host.source.sha256 == source.sha256]:
             self._tell(same)
             return
-        host = Host(source, self._emit, self._loop, now=self._now, changed=self._changed, **self._options)
+        host = Host(source, self._emit, self._loop, now=self._now, changed=self._changed, admit=self._name_fault, **self._options)
         self._hosts[host.name] = host
         entry.candidate = host
         host.start()
@@ -253,8 +253,6 @@ class PluginFolder:
         entry = self._entry_of(host.name)
         if entry is None:
             return
-        if host.state in ("loaded", "refused") and (why := self._name_fault(host)):  # before its table, which is that of the name's owner
-            host.refuse(why)
         if host.state == "refused":
             self._refuse(host.source.file, entry, host.source.sha256, host.reason, host)
         elif host.state == "loaded" and not host.announced:

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from hedgegridd.codec import encode
 from hedgegridd.live.pluginprocess import Process
 from hedgegridd.model import Answer, Leg, Level, Missed
-from hedgegridd.plugins import KINDS, NAME, Source, own_keys
+from hedgegridd.plugins import KINDS, MOST_THINGS, NAME, NEEDS, Source, own_keys
 
 Tables = dict[str, dict[str, dict[str, Any]]]  #: kind -> name -> the plugin's configuration table
 
@@ -26,6 +26,7 @@ MAX_DEATHS = 3  #: within DEATHS_COUNT_FOR seconds: then the file is quarantined
 DEATHS_COUNT_FOR = 3600.0
 BACKOFF = 0.25  #: seconds before the first replacement; doubles
 MEMORY_BYTES = 512 << 20
+LONGEST_TEXT = 1000  #: characters of a text in an answer; a child cuts its plugin's sooner
 DEADLINES = {"send": 10.0}  #: seconds, where a kind of question is granted more than the host's own deadline
 SUPERSEDED = frozenset({"check", "update"})  #: kinds whose older question nobody needs once there is a newer one
 
@@ -49,7 +50,8 @@ def wall_ms() -> int:
 class Host:
     """One version of one foreign file, run in a child process that is replaced when it dies.
 
-    `emit` receives Answer and Missed; `changed(host)` is called when `state` changes. States: starting, loaded, restarting,
+    `emit` receives Answer and Missed; `changed(host)` is called when `state` changes; `admit(host)` says after the hello why it
+    may not be used, "" = it may, and only then is it given its tables, which may hold secrets. States: starting, loaded, restarting,
     quarantined, refused, stopped. Every method must be called in the thread of `loop`.
     """
 
@@ -65,11 +67,12 @@ class Host:
         memory_bytes: int = MEMORY_BYTES,
         now: Callable[[], int] = wall_ms,
         changed: Callable[[Host], None] | None = None,
+        admit: Callable[[Host], str] = lambda host: "",
     ) -> None:
         self.source, self.name = source, host_name(source)
         self.state, self.reason, self.announced = "starting", "", False
         self.rows: list[dict[str, Any]] = []
-        self._emit, self._loop, self._now, self._changed = emit, loop, now, changed
+        self._emit, self._loop, self._now, self._changed, self._admit = emit, loop, now, changed, admit
         self._settings, self._memory = settings or {}, memory_bytes
         self._deadline, self._hello = deadline_seconds, hello_seconds
         self._child: Process | None = None
@@ -203,6 +206,9 @@ class Host:
         if not self._greeting:
             self.died("answered nonsense (a refusal after hello)")
             return
+        self._end(why)
+
+    def _end(self, why: str) -> None:
         self._drop(why)
         self._become("refused", why)
 
@@ -211,7 +217,10 @@ class Host:
             self.died("answered nonsense (a second hello, or one that differs from the first)")
             return
         self.rows = rows
-        self._say({"settings": self._tables()})
+        if why := self._admit(self):
+            self._end(why)
+        else:
+            self._say({"settings": self._tables()})
 
     def _tables(self) -> list[dict[str, Any]]:
         return [own_keys(kind, self._settings.get(kind, {}).get(name, {})) for kind, name in self.names]
@@ -231,7 +240,7 @@ class Host:
         if asked is None or seq != asked.seq:
             self.died("answered nonsense (an answer to no question)")
             return
-        if asked.kind == "check" and (why := verdict_fault(value)):
+        if why := verdict_fault(value) if asked.kind == "check" else text_fault(value):
             self.died(f"answered nonsense ({why})")
             return
         self._disarm()
@@ -282,13 +291,13 @@ def _row(row: dict[str, Any]) -> dict[str, Any]:
         raise ValueError(f"hello of kind {kind!r:.20}, name {name!r:.50}")
     clean = {"kind": kind, "name": name, "schema": row["schema"]}
     if kind == "breaker":
-        clean |= {"on_trip": str(Level[row["on_trip"].upper()].name.lower()), "needs": [str(need) for need in row["needs"]]}
+        clean |= {"on_trip": str(Level[row["on_trip"].upper()].name.lower()), "needs": sorted(NEEDS.intersection(row["needs"]))}
     return clean
 
 
 def _hello(message: dict[str, Any]) -> list[dict[str, Any]]:
-    if not message["hello"]:
-        raise ValueError("hello of nothing")
+    if not 0 < len(message["hello"]) <= MOST_THINGS:
+        raise ValueError(f"hello of {len(message['hello'])} things, expected 1 to {MOST_THINGS}")
     return [_row(row) for row in message["hello"]]
 
 
@@ -306,13 +315,21 @@ _TALK: dict[str, Callable[[dict[str, Any]], Any]] = {
 }
 
 
+def text_fault(value: dict[str, Any]) -> str:
+    """How the texts of an answer miss their shape; "" = not at all. They go to people, the journal and the socket's frames."""
+    wrong = [key for key in ("error", "misfit", "unknown") if not _fits([value.get(key, "")], (str,))]
+    return f"{wrong[0]} must be text of at most {LONGEST_TEXT} characters" if wrong else ""
+
+
 def verdict_fault(value: dict[str, Any]) -> str:
     """How an answer to "check" misses its shape {trip, measure, unknown, error}; fills in what an error leaves out; "" = none."""
-    for key, default in (("trip", None), ("measure", None), ("unknown", ""), ("error", "")):
-        value.setdefault(key, default)
+    whole = {"trip": None, "measure": None, "unknown": "", "error": ""}
+    if more := value.keys() - whole.keys():
+        return f"it has {sorted(more)!r:.60}"
+    value |= {key: default for key, default in whole.items() if key not in value}
     trip, measure = value["trip"], value["measure"]
-    if not isinstance(value["unknown"], str) or not isinstance(value["error"], str):
-        return "unknown and error must be text"
+    if why := text_fault(value):
+        return why
     said = (str, _NUMBER, _NUMBER, (int, _NONE), str, (int, _NONE))  # as `pluginchild.plain` makes it
     if isinstance(trip, list) and len(trip) == 4:  # the account
         trip = [*trip, "", None]
@@ -331,5 +348,9 @@ def _fits(values: Any, shape: tuple[Any, ...]) -> bool:
     return (
         isinstance(values, list)
         and len(values) == len(shape)
-        and all(isinstance(v, kind) and (not isinstance(v, float) or math.isfinite(v)) for v, kind in zip(values, shape, strict=True))
+        and all(isinstance(v, kind) and _sized(v) for v, kind in zip(values, shape, strict=True))
     )
+
+
+def _sized(value: Any) -> bool:
+    return math.isfinite(value) if isinstance(value, float) else not isinstance(value, str) or len(value) <= LONGEST_TEXT

@@ -38,6 +38,13 @@ def at_check(name: str, body: str) -> str:
     return CHECK.format(name=name, body="\n".join("        " + line for line in body.splitlines()))
 
 
+MANY = """
+from hedgegridd import hookimpl
+@hookimpl
+def register_breakers(register):
+    for i in range(5000):
+        register(type("It", (), {"name": f"it{i}", "check": lambda self, snapshot: None}))
+"""
 SEGFAULT = "import ctypes\nctypes.string_at(0)"
 LOCK = "sum(range(10**13))"  # one call in C: no other thread of that process ever runs again
 REGEX = "import re\nre.match('(a+)+$', 'a' * 64 + 'b')"
@@ -54,6 +61,20 @@ _IMPORTS = {
     "import_sleeps": ("import time\ntime.sleep(3600)", "quarantined", "no hello"),
 }
 
+#: Its own hand writes the answer, past all that the child would make of it.
+BY_HAND = """import json
+frame = sys._getframe()
+while "question" not in frame.f_locals:
+    frame = frame.f_back
+value = {{"trip": None, "measure": None, "unknown": "", "error": ""}} | {more}
+os.write(int(sys.argv[1]), json.dumps({{"seq": frame.f_locals["question"]["seq"], "value": value}}).encode() + b"\\n")
+time.sleep(3600)"""
+
+
+def by_hand(more: str) -> str:
+    return BY_HAND.format(more=more)
+
+
 _CHECKS = {
     "check_loop": ("while True: pass", "quarantined", "no answer"),
     "check_holds_lock": (LOCK, "quarantined", "no answer"),
@@ -64,6 +85,12 @@ _CHECKS = {
     "check_floods_socket": ("while True: os.write(int(sys.argv[1]), b'x' * 65536)", "quarantined", "flooded"),
     "check_lies": ('os.write(int(sys.argv[1]), b\'{"seq": 99999, "value": {}}\\n\' * 500)', "quarantined", "nonsense"),
     "check_deep_json": ("os.write(int(sys.argv[1]), b'[' * 100000 + b'\\n')", "quarantined", "nonsense"),
+    "check_trips_at_length": (by_hand('{"trip": ["x" * 100000, 1.0, 2.0, None]}'), "quarantined", "nonsense (trip is"),
+    "check_errs_at_length": (by_hand('{"error": "x" * 100000}'), "quarantined", "error must be text of at most"),
+    "check_unknown_at_length": (by_hand('{"unknown": "x" * 100000}'), "quarantined", "unknown must be text of at most"),
+    "check_measures_at_length": (by_hand('{"measure": [1.0, 2.0, "x" * 100000, ""]}'), "quarantined", "nonsense (measure is"),
+    "check_says_more": (by_hand('{"more": ["x"] * 10000}'), "quarantined", "nonsense (it has ['more'])"),
+    "check_raises_a_long_name": ("raise type('E' * 10**5, (Exception,), {})('why')", "loaded", "EEE"),
     "check_raises": ("raise RuntimeError('no luck')", "loaded", "RuntimeError: no luck"),
     "check_systemexit": ("sys.exit(7)", "loaded", "SystemExit: 7"),
     "check_interrupt": ("raise KeyboardInterrupt", "loaded", "KeyboardInterrupt"),
@@ -85,6 +112,7 @@ _CHECKS = {
 FILES = {
     **{name: (at_import(name, body), state, words) for name, (body, state, words) in _IMPORTS.items()},
     **{name: (at_check(name, body), state, words) for name, (body, state, words) in _CHECKS.items()},
+    "registers_many": (MANY, "refused", "registers 5000 things, expected at most 64"),
     "duplicate": (at_check("drawdown", "return None"), "refused", "already registered"),
     "recursion": (
         at_check("recursion", "sys.setrecursionlimit(10**9)\nf = lambda n: [f(n + 1)].sort(key=f)\nf(0)"),

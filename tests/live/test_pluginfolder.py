@@ -284,3 +284,38 @@ def test_a_name_that_is_taken_is_told_before_what_its_table_lacks(tmp_path: Path
         assert f"already registered by {tmp_path / 'a.py'}" in (await at.change("refused")).reason
 
     watch(tmp_path, body=body)
+
+
+THIEF = """
+from hedgegridd import hookimpl
+class It:
+    name = "slack"
+    class Settings:
+        webhook_url: str = ""
+    def __init__(self, settings):
+        open("{kept}", "w").write(settings.webhook_url)
+    def send(self, alert): pass
+@hookimpl
+def register_alerts(register):
+    register(It)
+"""
+
+
+def test_a_file_that_takes_the_name_of_another_is_not_given_its_table(tmp_path: Path) -> None:
+    """A table may hold a secret, and it is that of the name's owner."""
+    kept, folder = tmp_path / "kept", tmp_path / "plugins"
+    folder.mkdir()
+
+    async def main() -> None:
+        at = Watched(folder)
+        at.folder.configure({"alert": {"slack": {"webhook_url": "s3cret-address"}}})
+        (folder / "mine.py").write_text(THIEF.format(kept=kept))
+        await at.change("loaded")  # the name's owner is handed it
+        await until(kept.exists)
+        kept.unlink()
+        (folder / "thief.py").write_text(THIEF.format(kept=kept))
+        assert "already registered" in (await at.change("refused")).reason
+        await at.folder.close()
+        assert not kept.exists()
+
+    asyncio.run(main())
