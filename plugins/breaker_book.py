@@ -27,7 +27,10 @@ class SpreadWidening:
     settings: Settings
 
     def measure(self, snapshot: Snapshot) -> Measure | None:
-        return worst([self.widening(view) for view in snapshot.instruments if view.window is not None])
+        return worst(snapshot, self.each)
+
+    def each(self, view: InstrumentView) -> Measure | None:
+        return None if view.window is None else self.widening(view)
 
     def widening(self, view: InstrumentView) -> Measure:
         spread, usual = (view.window.spread_bps, view.window.spread_median_bps) if view.window else (None, None)
@@ -52,7 +55,10 @@ class DepthThinning:
     settings: Settings
 
     def measure(self, snapshot: Snapshot) -> Measure | None:
-        return worst([self.missing(view) for view in snapshot.instruments if view.window is not None])
+        return worst(snapshot, self.each)
+
+    def each(self, view: InstrumentView) -> Measure | None:
+        return None if view.window is None else self.missing(view)
 
     def missing(self, view: InstrumentView) -> Measure:
         depth, usual = (view.window.depth_usdt, view.window.depth_median_usdt) if view.window else (None, None)
@@ -75,7 +81,10 @@ class MarkIndex:
     settings: Settings
 
     def measure(self, snapshot: Snapshot) -> Measure | None:
-        return worst([self.distance(view) for view in snapshot.instruments if not unmarked(view)])
+        return worst(snapshot, self.each)
+
+    def each(self, view: InstrumentView) -> Measure | None:
+        return None if unmarked(view) else self.distance(view)
 
     def distance(self, view: InstrumentView) -> Measure:
         mark, index = view.mark_price, view.index_price
@@ -90,8 +99,9 @@ def unmarked(view: InstrumentView) -> bool:
     return view.mark_price is None and view.long.qty == view.short.qty == 0
 
 
-def worst(found: list[Measure]) -> Measure | None:
-    """The measure that is nearest to its threshold."""
+def worst(snapshot: Snapshot, each: Callable[[InstrumentView], Measure | None]) -> Measure | None:
+    """The measure that is nearest to its threshold, over all symbols."""
+    found = [one for view in snapshot.instruments if (one := each(view)) is not None]
     return max(found, key=lambda one: one.value / one.threshold, default=None)
 
 

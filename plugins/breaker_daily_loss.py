@@ -15,6 +15,7 @@ from hedgegridd.kernel import measures
 class DailyLoss:
     name = "daily_loss"
     on_trip = "flatten"
+    sees = "account"
 
     class Settings:
         max_daily_loss_pct: Annotated[float | None, {"above": 0, "max": 100}] = 2.0  #: of the day's first equity

@@ -17,6 +17,7 @@ from hedgegridd.kernel import measures
 class Drawdown:
     name = "drawdown"
     on_trip = "flatten"
+    sees = "account"
 
     class Settings:
         max_drawdown_pct: Annotated[float, {"above": 0, "max": 100}] = 5.0  #: of the session's peak equity

@@ -26,8 +26,11 @@ class Funding:
 
     def measure(self, snapshot: Snapshot) -> Measure:
         """The cost that is nearest to its threshold, over all symbols."""
-        found = [one for view in snapshot.instruments for one in self.costs(view)]
-        return max(found, key=lambda one: one.value / one.threshold, default=Measure(0.0, self.settings.max_funding_cost_bps, "bps/8h"))
+        nothing = Measure(0.0, self.settings.max_funding_cost_bps, "bps/8h")
+        return max([self.each(view) for view in snapshot.instruments], key=part, default=nothing)
+
+    def each(self, view: InstrumentView) -> Measure:
+        return max(self.costs(view), key=part)
 
     def costs(self, view: InstrumentView) -> list[Measure]:
         limit, limit_1h = self.settings.max_funding_cost_bps, self.settings.max_funding_cost_1h_usdt
@@ -36,6 +39,11 @@ class Funding:
         if limit_1h is not None:
             found.append(Measure(rate * paying, limit_1h, "USDT/h", why))
         return found
+
+
+def part(one: Measure) -> float:
+    """How much of the way to the threshold is used."""
+    return one.value / one.threshold
 
 
 def hourly(view: InstrumentView) -> tuple[float, float, str]:

@@ -15,6 +15,7 @@ from hedgegridd.kernel import measures
 class Margin:
     name = "margin"
     on_trip = "flatten"
+    sees = "account"
 
     class Settings:
         max_initial_margin_use_pct: Annotated[float, {"above": 0, "max": 100}] = 80.0

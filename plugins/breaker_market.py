@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Annotated
 
-from hedgegridd import Measure, Snapshot, Unknown, WindowView, hookimpl
+from hedgegridd import InstrumentView, Measure, Snapshot, Unknown, WindowView, hookimpl
 
 
 class Volatility:
@@ -26,7 +26,10 @@ class Volatility:
     settings: Settings
 
     def measure(self, snapshot: Snapshot) -> Measure | None:
-        return worst([self.ratio(symbol, seen) for symbol, seen in windows(snapshot)])
+        return worst(snapshot, self.each)
+
+    def each(self, view: InstrumentView) -> Measure | None:
+        return None if view.window is None else self.ratio(view.symbol, view.window)
 
     def ratio(self, symbol: str, seen: WindowView) -> Measure:
         short, long = seen.volatility_short, seen.volatility_long
@@ -50,7 +53,10 @@ class PriceVelocity:
     settings: Settings
 
     def measure(self, snapshot: Snapshot) -> Measure | None:
-        return worst([self.move(symbol, seen) for symbol, seen in windows(snapshot)])
+        return worst(snapshot, self.each)
+
+    def each(self, view: InstrumentView) -> Measure | None:
+        return None if view.window is None else self.move(view.symbol, view.window)
 
     def move(self, symbol: str, seen: WindowView) -> Measure:
         if seen.move_pct is None:
@@ -73,7 +79,10 @@ class Volume:
     settings: Settings
 
     def measure(self, snapshot: Snapshot) -> Measure | None:
-        return worst([one for symbol, seen in windows(snapshot) for one in self.ratios(symbol, seen)])
+        return worst(snapshot, self.each)
+
+    def each(self, view: InstrumentView) -> Measure | None:
+        return None if view.window is None else max(self.ratios(view.symbol, view.window), key=part)
 
     def ratios(self, symbol: str, seen: WindowView) -> Iterator[Measure]:
         ratio, most = seen.volume_ratio, self.settings.max_volume_missing_pct
@@ -85,14 +94,14 @@ class Volume:
             yield Measure(max(0.0, 1 - ratio) * 100, most, "% missing", why)
 
 
-def windows(snapshot: Snapshot) -> list[tuple[str, WindowView]]:
-    """Of the symbols whose figures are complete: nothing opens at the others."""
-    return [(view.symbol, view.window) for view in snapshot.instruments if view.window is not None]
+def worst(snapshot: Snapshot, each: Callable[[InstrumentView], Measure | None]) -> Measure | None:
+    """The measure that is nearest to its threshold, over all symbols whose figures are complete: nothing opens at the others."""
+    return max([one for view in snapshot.instruments if (one := each(view)) is not None], key=part, default=None)
 
 
-def worst(found: list[Measure]) -> Measure | None:
-    """The measure that is nearest to its threshold."""
-    return max(found, key=lambda one: one.value / one.threshold, default=None)
+def part(one: Measure) -> float:
+    """How much of the way to the threshold is used."""
+    return one.value / one.threshold
 
 
 @hookimpl

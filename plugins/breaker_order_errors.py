@@ -14,6 +14,7 @@ from hedgegridd import Measure, Snapshot, hookimpl
 class OrderErrors:
     name = "order_errors"
     on_trip = "pause"
+    sees = "account"
 
     class Settings:
         max_errors_per_minute: Annotated[int, {"min": 1}] = 10

@@ -18,7 +18,13 @@ class PositionSize:
     settings: Settings
 
     def measure(self, snapshot: Snapshot) -> Measure:
-        size, leg = max([size_of(one, leg) for one in snapshot.instruments for leg in ("long", "short")], default=(0.0, "no leg"))
+        return self.of([size_of(one, leg) for one in snapshot.instruments for leg in ("long", "short")])
+
+    def each(self, view: InstrumentView) -> Measure:
+        return self.of([size_of(view, leg) for leg in ("long", "short")])
+
+    def of(self, sizes: list[tuple[float, str]]) -> Measure:
+        size, leg = max(sizes, default=(0.0, "no leg"))
         return Measure(size, self.settings.max_position_usdt, "USDT", f"{leg} is {size:.2f} USDT with its entries")
 
 

@@ -14,6 +14,7 @@ from hedgegridd import Measure, Snapshot, Unknown, hookimpl
 class SessionLoss:
     name = "session_loss"
     on_trip = "flatten"
+    sees = "account"
 
     class Settings:
         max_loss_amount_usdt: Annotated[float, {"above": 0}] = 1000.0

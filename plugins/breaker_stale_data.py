@@ -26,8 +26,11 @@ class StaleData:
 
     def measure(self, snapshot: Snapshot) -> Measure:
         """The worst of all symbols: an age in seconds, or a lack of quality."""
-        found = [measure for view in snapshot.instruments for measure in self.faults(view)]
-        return max(found, key=lambda one: one.value / one.threshold, default=Measure(0.0, self.settings.max_age_seconds, "s"))
+        nothing = Measure(0.0, self.settings.max_age_seconds, "s")
+        return max([self.each(view) for view in snapshot.instruments], key=part, default=nothing)
+
+    def each(self, view: InstrumentView) -> Measure:
+        return max(self.faults(view), key=part)
 
     def faults(self, view: InstrumentView) -> list[Measure]:
         if view.data_age_ms is None:
@@ -37,6 +40,11 @@ class StaleData:
             Measure(age, self.settings.max_age_seconds, "s", f"{view.symbol}: the last market event is {age:.1f} s overdue"),
             Measure(flaw, 1 - self.settings.min_quality, "lack of quality", f"{view.symbol}: data quality is {1 - flaw:.2f}"),
         ]
+
+
+def part(one: Measure) -> float:
+    """How much of the way to the threshold is used."""
+    return one.value / one.threshold
 
 
 def lack(view: InstrumentView, widest_bps: float) -> float:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from hedgegridd.errors import Unknown
 from hedgegridd.model import BOTH, Leg, Level
-from hedgegridd.views import Measure, Snapshot, Trip
+from hedgegridd.views import InstrumentView, Measure, Snapshot, Trip
 
 
 class Verdict(NamedTuple):
@@ -22,8 +22,9 @@ class Verdict(NamedTuple):
     error: str = ""
 
 
-def judge(breaker: Any, snapshot: Snapshot) -> Verdict:
-    """Call `measure` (where there is one) and `check`; a broken breaker becomes an error, never an exception."""
+def judge(breaker: Any, snapshot: Snapshot | InstrumentView) -> Verdict:
+    """Call `measure` (where there is one) and `check`; a broken breaker becomes an error, never an exception.
+    `heart.ease` asks of a part of the picture."""
     look, say = getattr(breaker, "measure", None), getattr(breaker, "check", None)
     try:
         measure = look(snapshot) if look is not None else None

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from hedgegridd.heart.modes import LegMode, Standing
+from hedgegridd.heart.moves import told
 from hedgegridd.heart.orders import Orders
 from hedgegridd.heart.tally import Tally, tally
 from hedgegridd.heart.window import LONG, Window
@@ -50,14 +51,27 @@ class Desk:
     """One symbol's market, position, orders and strategy."""
 
     thinking = False  # is its strategy being asked elsewhere? (heart.remote)
+    books: ledger.Books = told()
+    standing: tuple[Standing, Standing] = told()  # the mode of each leg
+    bar: Bar | None = told()
+    quote: Quote | None = told()
+    mark: float | None = told()
+    beside_mark: float | None = told()  # where the market traded when the mark was told
+    index: float | None = told()
+    funding_rate: float | None = told()
+    next_funding: int | None = told()
+    funding_interval_ms: int = told()
+    seen: int = told()  # time of the last market event; the window moves with it
+    window: Window | None = told()  # rolling figures, where an armed breaker needs them
 
     def __init__(self, symbol: str, instrument: Instrument, strategy: Any, settings: Any, *, marks: bool, max_gap_ms: int) -> None:
+        self.moved, self.row = set[int](), 0  # who wants to know when it moved (heart.moves), and as what
         self.symbol, self.instrument, self.strategy, self.settings = symbol, instrument, strategy, settings
         self.carries_marks, self.max_gap_ms = marks, max_gap_ms
         self.unit, self.tiers = instrument.unit, ledger.tiers_of(instrument)
         self.params = strategy.params(settings, instrument)
         self.state = strategy.initial(self.params)
-        self.orders = Orders(symbol)
+        self.orders = Orders(symbol, self._ordered)
         self.books = ledger.Books(0, 0.0, 0, 0.0, 0.0, 0.0, 0.0)
         self.funding_cost = [0.0, 0.0]  # cumulative since the leg was opened, USDT, positive = paid
         self.paid_at = [0, 0]  # time of the last funding booked on each leg
@@ -67,7 +81,7 @@ class Desk:
         self.adopts = False  # at a start in live: take up a position that the journal cannot explain
         self.basis_at_entry: list[float | None] = [None, None]
         self.throttle = [1.0, 1.0]
-        self.standing = [Standing(), Standing()]  # the mode of each leg
+        self.standing = (Standing(), Standing())
         self.halted = ""  # why nothing may open on this symbol until a person resumes it
         self.broken = False  # its strategy failed, and is not asked again until then
         self.guarded = ""  # why the strategy's own risk_management pauses this symbol's openers
@@ -77,19 +91,13 @@ class Desk:
         self.max_position_pct = math.inf
         if position is not None and (risk is None or risk.enable_position_validation):
             self.max_position_pct = position.max_position_pct
-        self.bar: Bar | None = None
-        self.quote: Quote | None = None
+        self.bar = self.quote = None
         self.traded: int | None = None  # price of the last trade known, ticks
         self.trades = False  # public trades arrive: bars only sum them up
         self.volume = 0  # lots the market traded, by trades, else by bars: means something as a difference
-        self.mark: float | None = None
-        self.beside_mark: float | None = None  # where the market traded when the mark was told
-        self.index: float | None = None
-        self.funding_rate: float | None = None
-        self.next_funding: int | None = None
-        self.funding_interval_ms = 28_800_000
-        self.seen = 0  # time of the last market event
-        self.window: Window | None = None  # rolling figures, where an armed breaker needs them
+        self.mark = self.beside_mark = self.index = self.funding_rate = self.next_funding = None
+        self.funding_interval_ms, self.seen = 28_800_000, 0
+        self.window = None
         self.ready = False
         self.wish = new_wish()
         self.wanted = new_wish()  # the wish less what may not rest now
@@ -99,11 +107,18 @@ class Desk:
         self.resting = diff.new_resting(len(self.wish.leg))
         self.names: list[str] = []  # client ids by row of `resting`
         self.plan = diff.new_plan(2 * len(self.wish.leg))
-        self._tally, self._tallied = tally((), self.unit), (self.orders.open, 0)  # and which orders, after how many changes
+        self._tally, self._tallied = tally((), self.unit), (self.orders.open, 0)  # and of which orders, after how many changes
         self._shaped: tuple[Any, ...] = ()  # what `wanted` was made of
         self._set_aside = 0  # how many rows of `withheld` came of that
         self._served: tuple[Any, ...] = ()  # the wish and the orders that needed nothing when last compared
         self._refused_until = 0  # when the last of `refusals` is over
+
+    def join(self, moved: set[int], row: int) -> None:
+        """From now on its moves are told there."""
+        self.moved, self.row = moved, row
+
+    def _ordered(self) -> None:
+        self.moved.add(self.row)
 
     # --- market ---------------------------------------------------------------------------------------------------
 
@@ -275,6 +290,12 @@ class Desk:
         if self.window is None:
             self.window, self.ready = Window(self.unit, quotes), False
 
+    @property
+    def drawdown_line(self) -> float:
+        """At which drawdown, in percent, its strategy's own risk_management pauses it; infinite where it never does."""
+        risk = getattr(self.settings, "risk_management", None)
+        return risk.max_drawdown_pct if risk is not None and risk.enable_drawdown_protection else math.inf
+
     def guard(self, now: int, drawdown: float) -> bool:
         """The strategy's own risk_management (rows 20, 28): pause openers at its drawdown, or after too many refused orders.
 
@@ -293,7 +314,8 @@ class Desk:
         return changed
 
     def _errors_pause(self, now: int, risk: Any) -> str:
-        self.errors = [time for time in self.errors if now - time < ERRORS_MS]
+        if self.errors:
+            self.errors = [time for time in self.errors if now - time < ERRORS_MS]
         if len(self.errors) >= risk.max_errors_per_minute:
             self.errors_until = now + risk.circuit_breaker_cooldown_seconds * 1000
         if now >= self.errors_until:
@@ -407,10 +429,10 @@ class Desk:
 
     @property
     def tally(self) -> Tally:
-        """What the open orders come to, summed up anew only after one of them changed."""
+        """What the open orders come to, summed up anew only where a sum may have changed."""
         orders = self.orders.open
-        if self._tallied[0] is not orders or self._tallied[1] != orders.changes:
-            self._tally, self._tallied = tally(orders.values(), self.unit), (orders, orders.changes)
+        if self._tallied[0] is not orders or self._tallied[1] != orders.sums:
+            self._tally, self._tallied = tally(orders.values(), self.unit), (orders, orders.sums)
         return self._tally
 
     def order(self, leg: int, role: int, side: int, price: int, qty: int, now: int) -> Order:
@@ -418,7 +440,7 @@ class Desk:
         before = self.tally
         made = self.orders.new(leg, role, side, price, qty, now)
         if role == ENTRY:
-            self._tally, self._tallied = before.and_entry(leg, qty * price * self.unit), (self.orders.open, self.orders.open.changes)
+            self._tally, self._tallied = before.and_entry(leg, qty * price * self.unit), (self.orders.open, self.orders.open.sums)
         return made
 
     def openers_usdt(self, leg: int) -> float:
@@ -438,14 +460,21 @@ class Desk:
 
     def dormant(self, now: int) -> bool:
         """Nothing held or ordered, and no data yet or between two windows of it: nothing here can be a risk."""
-        idle = not (self.books.long_qty or self.books.short_qty or self.orders.open)
-        return idle and (not self.seen or now - self.seen > self.max_gap_ms)
+        return self.idle and (not self.seen or now - self.seen > self.max_gap_ms)
+
+    @property
+    def idle(self) -> bool:
+        """Nothing held or ordered."""
+        return not (self.books.long_qty or self.books.short_qty or self.orders.open)
+
+    def age_ms(self, now: int, cadence_ms: int) -> int | None:
+        """Since the last market event, beyond the feed's own cadence; None before the first."""
+        return max(0, now - self.seen - cadence_ms) if self.seen else None
 
     def view(self, now: int, cadence_ms: int) -> InstrumentView:
         """The symbol in plain units, as breakers see it."""
         tick, bar, quote = self.instrument.tick_size, self.bar, self.quote
         last = self._last_price()
-        age = max(0, now - self.seen - cadence_ms) if self.seen else None
         return InstrumentView(
             self.symbol,
             None if self.mark is None else self.mark * tick,
@@ -459,7 +488,7 @@ class Desk:
             self.funding_rate,
             self.next_funding,
             self.funding_interval_ms,
-            age,
+            self.age_ms(now, cadence_ms),
             self.leg_view(Leg.LONG),
             self.leg_view(Leg.SHORT),
             None if self.window is None else self.window.view(),
@@ -514,7 +543,8 @@ class Desk:
         if data["strategy"] == self.strategy.name:  # another strategy begins anew
             self.state = unpack(self.state, data["state"])
         paused = [LegMode.TAKE_PROFIT_ONLY * was for was in data.get("paused", (0, 0))]  # what a version without modes knew
-        self.standing = [Standing.of(row) for row in data.get("modes", [[mode] for mode in paused])]
+        long, short = (Standing.of(row) for row in data.get("modes", [[mode] for mode in paused]))
+        self.standing = (long, short)
         self.bar = Bar(*data["bar"]) if data["bar"] else None
         self.quote = Quote(*data["quote"]) if data["quote"] else None
         put(self.wish, data["wish"])

@@ -18,14 +18,18 @@ from hedgegridd.heart.breakers import Panel
 from hedgegridd.heart.deadman import DeadMan
 from hedgegridd.heart.decisions import Decisions
 from hedgegridd.heart.desk import LEGS, Desk, rows
+from hedgegridd.heart.ease import Ease
 from hedgegridd.heart.effects import Amend, AskReport, Cancel, Effect, Finished, Notify, Place, Reply, Sync, Write
+from hedgegridd.heart.exposure import Exposure
 from hedgegridd.heart.flatten import Flatten, begun, in_order
 from hedgegridd.heart.gate import Gate
 from hedgegridd.heart.killswitch import KillSwitch
 from hedgegridd.heart.maintenance import Maintenance, windows
+from hedgegridd.heart.moves import Moves
 from hedgegridd.heart.recovery import Recovery
 from hedgegridd.heart.rehearsal import STAGE, Rehearsal
 from hedgegridd.heart.remote import consult, remote_desks
+from hedgegridd.heart.sights import Sights
 from hedgegridd.heart.truth import Truth
 from hedgegridd.kernel.diff import Action
 from hedgegridd.model import BOTH, Level, Mark, Mode, Moment, Order, OrderState, Quote, Role, Stopping, Trade, entry_side
@@ -55,7 +59,13 @@ class Engine:
         self.recovery = Recovery(live if back.enabled is None else back.enabled, back.reduced_size_factor, wait)
         sized = panel.guards.get("position_size")
         cap = sized.breaker.settings.max_position_usdt if sized is not None and sized.breaker is not None else float("inf")
-        self.gate = Gate(self.mode, config.limits, cap, config.protect.emergency_stop_pct, self.kill, panel, self.recovery, account, desks)
+        moves = Moves(desks.values())
+        self.exposure = Exposure(moves)
+        self.sights = Sights(moves, account, self.exposure, cadence_ms)
+        self.ease = Ease(panel, self.sights)
+        self.pauses = risk.Pauses(moves)
+        stop_pct = config.protect.emergency_stop_pct
+        self.gate = Gate(self.mode, config.limits, cap, stop_pct, self.kill, panel, self.recovery, account, self.exposure)
         self.rehearsal = Rehearsal(desks.values())
         self.maintenance = self.gate.maintenance = Maintenance(windows(config.maintenance, desks)[0])
         self.smoothing_ms = size.smoothing_ms(panel)
@@ -391,9 +401,7 @@ class Engine:
     def _protect(self) -> None:
         if self.mode == Mode.MONITOR:
             return
-        for desk in self.desks.values():
-            if not (desk.books.long_qty or desk.books.short_qty):
-                continue
+        for desk in self.exposure.bare():
             in_hand = protect.in_hand(desk.symbol, self.active())
             for bare in protect.bare_legs(desk, self.config.protect.emergency_stop_pct, in_hand):
                 refused = desk.refusals.get((bare.leg, Role.STOP if bare.trigger else Role.CLOSE, bare.trigger))

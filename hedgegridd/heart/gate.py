@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 from hedgegridd.heart.account import Account
 from hedgegridd.heart.breakers import Panel
-from hedgegridd.heart.desk import LEGS, Desk
+from hedgegridd.heart.desk import Desk
+from hedgegridd.heart.exposure import Exposure
 from hedgegridd.heart.killswitch import KillSwitch
 from hedgegridd.heart.maintenance import Maintenance
 from hedgegridd.heart.recovery import Recovery
@@ -38,9 +39,9 @@ class Gate:
     """The rules, and what they look at."""
 
     def __init__(self, mode: Mode, limits: Any, max_position_usdt: float, stop_pct: float, kill: KillSwitch, panel: Panel,
-                 recovery: Recovery, account: Account, desks: dict[str, Desk]) -> None:  # fmt: skip
+                 recovery: Recovery, account: Account, exposure: Exposure) -> None:  # fmt: skip
         self.mode, self.limits, self.max_position_usdt, self.stop_pct = mode, limits, max_position_usdt, stop_pct
-        self.kill, self.panel, self.recovery, self.account, self.desks = kill, panel, recovery, account, desks
+        self.kill, self.panel, self.recovery, self.account, self.exposure = kill, panel, recovery, account, exposure
         self.maintenance = Maintenance(())
         self.storage_failed = ""
         self.unsettled = "start-up: the exchange has not reported yet"
@@ -99,10 +100,6 @@ class Gate:
                 return why
         return ""
 
-    def gross_usdt(self) -> float:
-        """Position + resting + in flight, over all legs."""
-        return sum(desk.held_usdt(leg) + desk.openers_usdt(leg) for desk in self.desks.values() for leg in LEGS)
-
 
 def over(name: str, value: float, threshold: float, unit: str) -> str:
     """The sentence of a refusal, where value > threshold, or is no number."""
@@ -131,7 +128,7 @@ def _leg_size(gate: Gate, ask: Ask) -> str:
 
 
 def _exposure(gate: Gate, ask: Ask) -> str:
-    value = measures.share_pct(gate.gross_usdt() + ask.notional, gate.account.equity)
+    value = measures.share_pct(gate.exposure.gross_usdt() + ask.notional, gate.account.equity)
     return over("max_exposure_pct", value, gate.limits.max_exposure_pct, "%")
 
 
@@ -147,14 +144,11 @@ def _risk(gate: Gate, ask: Ask) -> str:
 
 def _legs(gate: Gate, ask: Ask) -> str:
     """A trade is a leg (E6): twenty rungs of one leg are one."""
-    used = {(d.symbol, leg) for d in gate.desks.values() for leg in LEGS if d.held(leg) or d.tally.entries[leg]}
-    return over("max_open_trades", len(used | {(ask.desk.symbol, ask.leg)}), gate.limits.max_open_trades, "legs")
+    return over("max_open_trades", gate.exposure.legs_with(ask.desk, ask.leg), gate.limits.max_open_trades, "legs")
 
 
 def _margin(gate: Gate, ask: Ask) -> str:
-    bound = [(d.held_usdt(leg), d.openers_usdt(leg), d.instrument.leverage) for d in gate.desks.values() for leg in LEGS]
-    needed = sum(measures.initial_usdt(*one) for one in bound)
-    return over("initial margin", needed + ask.notional / ask.desk.instrument.leverage, gate.account.equity, "USDT")
+    return over("initial margin", gate.exposure.initial_usdt() + ask.notional / ask.desk.instrument.leverage, gate.account.equity, "USDT")
 
 
 RULES: tuple[Callable[[Gate, Ask], str], ...] = (_settled_rung, _leg_size, _exposure, _risk, _legs, _margin)

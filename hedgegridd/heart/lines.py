@@ -17,9 +17,9 @@ def look(engine: Engine) -> None:
     loss = start - engine.account.equity
     if _crosses(engine, "day_loss", start > 0 and loss / start * 100 >= switches.max_daily_loss_pct):
         engine.tell(notices.day_loss, loss, start, switches)
-    for desk in engine.desks.values():
+    for desk in engine.exposure.resized():
         for leg in LEGS:
-            size = desk.held_usdt(leg) + desk.openers_usdt(leg)
+            size = engine.exposure.leg_usdt(desk, leg)
             if _crosses(engine, f"{desk.symbol} {int(leg)}", size >= switches.max_position_size_usd):
                 engine.tell(notices.position_size, desk.symbol, leg, size, switches)
 

@@ -79,7 +79,8 @@ def put(engine: Engine, scope: Scope, mode: LegMode, reason: str, source: str, *
     """Put these legs into this mode. `ticket` = the verb that waits for the flatten, where the mode is flatten."""
     for symbol, leg in scope:
         desk = engine.desks[symbol]
-        was, desk.standing[leg] = desk.standing[leg], Standing(mode, reason, source, engine.now)
+        was, now = desk.standing[leg], Standing(mode, reason, source, engine.now)
+        desk.standing = (desk.standing[0], now) if leg else (now, desk.standing[1])
         engine.write("mode", symbol=symbol, leg=int(leg), mode=mode.word, was=was.mode.word, reason=reason, source=source)
         if mode != was.mode:
             where = f"{symbol} {Leg(leg).name.lower()}"
@@ -115,7 +116,7 @@ def scope_of(engine: Engine, symbols: Iterable[str], leg: int = BOTH) -> Scope:
 
 def look(engine: Engine) -> None:
     """A graceful leg that is flat stays out from now on."""
-    for desk in engine.desks.values():
+    for desk in engine.exposure.unlike():
         for leg, standing in enumerate(desk.standing):
             if standing.mode == LegMode.GRACEFUL and not standing.out and not desk.held(leg):
                 standing.out = True
@@ -125,7 +126,7 @@ def look(engine: Engine) -> None:
 
 def keep_flat(engine: Engine) -> None:
     """What came to be held on a leg whose mode is flatten (a late fill, another hand's order) is closed again."""
-    for desk in engine.desks.values():
+    for desk in engine.exposure.unlike():
         for leg, standing in enumerate(desk.standing):
             if standing.mode == LegMode.FLATTEN and desk.held(leg) and not any(one.covers(desk.symbol, leg) for one in engine.active()):
                 engine.start_flatten([(desk.symbol, leg)], f"{standing.source}: {standing.reason}", kill=False)

@@ -10,6 +10,7 @@ arrive no more, the rung is closed.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -21,6 +22,7 @@ MAX_ID = 36  # Binance: ^[\.A-Z\:/a-z0-9_-]{1,36}$
 REMEMBERED_TRADES = 512
 LATE_MS = 20_000  # a request may take as long as the receive window (at most 10 s); what came of it is known two reports later
 _LEGS, _ROLES = "LS", "ETSC"
+_SIZED = slice(2, 7)  # leg, role, side, price, qty of an order
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
@@ -66,32 +68,45 @@ def parse(text: str) -> Rung | None:
         return None
 
 
+def nobody() -> None:
+    """Nobody wants to know."""
+
+
 class Open(dict[str, Order]):
-    """The open orders by client id, oldest first. `changes` moves with each change: what was summed up from them holds until then."""
+    """The open orders by client id, oldest first. `changes` moves with each change, and `sums` with each that a sum over them may feel:
+    what was made of them holds until then. `tell` is called where `sums` moves."""
 
-    changes = 0
+    changes = sums = 0
 
-    def __init__(self) -> None:
+    def __init__(self, tell: Callable[[], None] = nobody) -> None:
         super().__init__()
+        self.tell = tell
         self.groups: dict[tuple[int, ...], list[Order]] = {}  # (leg, *roles) -> what `Orders.of` found since the last change
 
     def __setitem__(self, name: str, order: Order) -> None:
+        was = self.get(name)
         super().__setitem__(name, order)
-        self.changes += 1
-        self.groups.clear()
+        self._changed(was is None or order.role != Role.ENTRY or was[_SIZED] != order[_SIZED] or was.filled != order.filled)
 
     def __delitem__(self, name: str) -> None:
         super().__delitem__(name)
+        self._changed(True)
+
+    def _changed(self, sums: bool) -> None:
+        """Whether an opener is on its way or rests is all the same to a sum."""
         self.changes += 1
         self.groups.clear()
+        if sums:
+            self.sums += 1
+            self.tell()
 
 
 class Orders:
     """The open orders of one symbol, and the fills already booked."""
 
-    def __init__(self, symbol: str) -> None:
+    def __init__(self, symbol: str, tell: Callable[[], None] = nobody) -> None:
         self.symbol = symbol
-        self.open = Open()
+        self.open = Open(tell)
         self.ending: dict[str, int] = {}  # a cancel or amend is on its way since: hands off until its answer
         self.generation = 0
         self.lost: dict[tuple[int, int, int], str] = {}  # (leg, role, price) -> the id of an order that never arrived
@@ -243,7 +258,7 @@ class Orders:
 
     def load(self, data: dict) -> None:  # type: ignore[type-arg]
         """From a checkpoint."""
-        self.open = Open()
+        self.open = Open(self.open.tell)
         for row in data["open"]:
             self.open[row[0]] = Order(*row)
         self.ending = dict(data["ending"])

@@ -5,12 +5,15 @@ One law: it looks before anything is thought or ordered, and each of its stops g
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from typing import TYPE_CHECKING, Any
 
 from hedgegridd.heart import lines, modes, notices, size
 from hedgegridd.heart.breakers import Guard, Noticed, Tripped, Verdict, judge
+from hedgegridd.heart.desk import Desk
 from hedgegridd.heart.effects import Ask, InForce
-from hedgegridd.heart.snapshot import picture, plain
+from hedgegridd.heart.moves import Moves
+from hedgegridd.heart.snapshot import picture, plain, vitals
 
 if TYPE_CHECKING:
     from hedgegridd.heart.engine import Engine
@@ -23,37 +26,57 @@ def look(engine: Engine, tick: bool) -> None:
     if not engine.dirty:
         return
     engine.dirty = False
-    _guard_desks(engine)
+    engine.pauses.look(engine)
     modes.look(engine)
     lines.look(engine)
     if engine.kill.enabled:
         engine.account.smooth(engine.now, engine.smoothing_ms)
-        _ask_breakers(engine, tick)
-        size.look(engine)
+        if _ask_breakers(engine, tick) or engine.panel.size_factor < 1.0:
+            size.look(engine)
 
 
-def _guard_desks(engine: Engine) -> None:
-    """Each strategy's own risk_management: it pauses its symbol, the breakers stop the account."""
-    drawdown = engine.account.drawdown()
-    for desk in engine.desks.values():
+class Pauses:
+    """Each strategy's own risk_management: it pauses its symbol, the breakers stop the account.
+
+    While the drawdown is far from every desk's line and no order was refused, only those have a look that moved, or that were paused
+    or counted refusals when looked at last, or whose strategy thinks elsewhere.
+    """
+
+    def __init__(self, moves: Moves) -> None:
+        self._desks, self._moved = moves.desks, moves.reader()
+        self._uneasy: set[int] = set()
+        self._line = min((desk.drawdown_line for desk in self._desks), default=math.inf)  # percent
+
+    def look(self, engine: Engine) -> None:
+        """Who is to pause, and who may go on?"""
+        drawdown, rows = engine.account.drawdown(), self._moved.take() | self._uneasy
+        if engine.errors or drawdown * 100 >= self._line:
+            rows = set(range(len(self._desks)))
+        rows.update(desk.row for desk in engine.remotes)
+        for row in sorted(rows):
+            self._guard(engine, self._desks[row], drawdown)
+        self._uneasy = {row for row in rows if self._desks[row].guarded or self._desks[row].errors}
+
+    @staticmethod
+    def _guard(engine: Engine, desk: Desk, drawdown: float) -> None:
         if desk.guard(engine.now, drawdown):
             engine.write("guarded", symbol=desk.symbol, reason=desk.guarded)
             engine.tell(notices.state_change, f"{desk.symbol}: {desk.guarded or 'openers may rest again'}")
             engine.stirred.add(desk.symbol)
 
 
-def _ask_breakers(engine: Engine, tick: bool) -> None:
-    snapshot = picture(engine)
-    asked = set(engine.questions.values())
-    for guard in [*engine.panel.guards.values(), *engine.panel.candidates.values()]:
-        if (guard.state == "disarmed" and not guard.disarmed_until) or (tick and guard.of_vitals):
-            continue  # what machine and lines are like, no tick of the market changes
-        if guard.breaker is not None:
-            hear(engine, guard, judge(guard.breaker, snapshot))
-        elif (guard.host, guard.name) not in asked:
+def _ask_breakers(engine: Engine, tick: bool) -> bool:
+    """True where one had something to say."""
+    restless = engine.ease.restless(engine.now, len(engine.errors), vitals(engine), set(engine.questions.values()), tick)
+    snapshot: Any = picture(engine) if any(verdict is None for _, verdict in restless) else None  # before a trip changes it
+    for guard, verdict in restless:
+        if verdict is not None or guard.breaker is not None:
+            hear(engine, guard, verdict or judge(guard.breaker, snapshot))
+        else:
             engine.question += 1
             engine.questions[engine.question] = (guard.host, guard.name)
             engine.out.append(Ask(guard.host, engine.question, "check", guard.name, snapshot))
+    return bool(restless)
 
 
 # --- what a breaker said ------------------------------------------------------------------------------------------------

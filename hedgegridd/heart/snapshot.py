@@ -5,8 +5,6 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from hedgegridd.heart.desk import LEGS
-from hedgegridd.kernel import ledger, measures
 from hedgegridd.views import InstrumentView, LegView, Snapshot, Vitals, WindowView
 
 if TYPE_CHECKING:
@@ -17,47 +15,13 @@ BLIND_MS = 30_000  # of the wall clock; the shell measures every second and says
 
 def picture(engine: Engine) -> Snapshot:
     """One consistent picture, in plain units."""
-    account, now, desks = engine.account, engine.now, engine.desks.values()
-    views = tuple([desk.view(now, engine.cadence_ms) for desk in desks if not desk.dormant(now)])
-    equity = account.equity
-    return Snapshot(
-        now,
-        equity,
-        account.wallet,
-        sum([desk.books.realized for desk in desks]),
-        sum(account.unrealized.values(), 0.0),
-        sum([desk.books.fees for desk in desks]),
-        sum([desk.books.funding for desk in desks]),
-        account.transfers,
-        account.session.start,
-        account.session.peak,
-        account.day.start,
-        account.day.peak,
-        *margins(engine, equity),
-        len(engine.errors),
-        views,
-        vitals(engine),
-        None if account.smoothed is None else account.smoothed[0],
-    )
+    return engine.sights.picture(engine.now, len(engine.errors), vitals(engine))
 
 
 def vitals(engine: Engine) -> Vitals | None:
     """The last measurement; one too old to say anything of now has no figures left."""
     last = engine.vitals
     return last if last is None or engine.wall - last.wall < BLIND_MS else Vitals(last.time, last.wall)
-
-
-def margins(engine: Engine, equity: float) -> tuple[float | None, float | None]:
-    """(maintenance margin / margin balance, initial margin / margin balance), fractions (E3); None where there is no balance."""
-    if equity <= 0:
-        return None, None
-    maintenance = initial = 0.0
-    for desk in engine.desks.values():
-        for leg in LEGS:
-            held = desk.held_usdt(leg)
-            maintenance += ledger.leg_maint(held, desk.tiers)
-            initial += measures.initial_usdt(held, desk.openers_usdt(leg), desk.instrument.leverage)
-    return maintenance / equity, initial / equity
 
 
 def plain(value: Any) -> Any:

@@ -459,7 +459,7 @@ def stop_summary(daemon: Daemon, state: Path) -> dict[str, Any]:
     engine = daemon.engine
     money, day = status.account(daemon), status.session(daemon)
     start = day["daily_start_equity_usdt"]
-    gross = engine.gate.gross_usdt()
+    gross = engine.exposure.gross_usdt()
     held = engine.held_legs()
     return {
         "schema": status.SCHEMA,

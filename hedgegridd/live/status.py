@@ -13,7 +13,7 @@ from hedgegridd import __version__
 from hedgegridd.heart.checklist import blocks
 from hedgegridd.heart.desk import LEGS, Desk
 from hedgegridd.heart.rehearsal import STAGE
-from hedgegridd.heart.snapshot import margins
+from hedgegridd.heart.sights import margins
 from hedgegridd.hookspecs import Health
 from hedgegridd.model import Leg, Regime, Role
 from hedgegridd.times import iso, ms
@@ -161,7 +161,7 @@ def account(daemon: Daemon) -> dict[str, Any]:
     unrealized = sum(money.unrealized.values())
     fees, funding = sum(desk.books.fees for desk in desks), sum(desk.books.funding for desk in desks)
     long, short = (sum(desk.held_usdt(leg) for desk in desks) for leg in LEGS)
-    maintenance, initial = margins(engine, money.equity)
+    maintenance, initial = margins(engine.exposure, money.equity)
     fills = engine.counts["fills"]
     return {
         "equity_usdt": money.equity,
