@@ -277,7 +277,7 @@ def _status(call: Call) -> int:
         from hedgegridd.control import offline, text
 
         found = offline.picture(call.state_dir, call.socket, str(err))
-        return _say([_json(found)] if call.json else text.offline(found, _ink()), UNREACHABLE)
+        return _say([_json(found)] if call.json else [*text.offline(found, _ink()), NEXT], UNREACHABLE)
     _show(call, found)
     if found.get("kill_switch", {}).get("active"):
         return KILLED

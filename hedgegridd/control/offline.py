@@ -35,7 +35,10 @@ def kill_switch(folder: str) -> dict[str, Any]:
         if not isinstance(active, bool):
             raise ValueError(f"active is {active!r}")
     except FileNotFoundError:
-        return {"active": None, "note": f"no {path}: a daemon never ran here, or the file was removed (then its journal decides)"}
+        return {
+            "active": None,
+            "note": f"no {path}: nobody engaged it here, or the file was removed (then the journal decides at the start)",
+        }
     except PermissionError:
         return {"active": None, "note": f"{path} may not be read by you"}
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as err:

@@ -91,7 +91,10 @@ def text(document: dict[str, Any], ink: Ink = plain) -> list[str]:
 def _run(found: dict[str, Any], ink: Ink) -> list[str]:
     colour = "red" if found["failed"] or found["errors"] else "yellow" if found["trips"] or found["unknowns"] else "green"
     rows = [
-        (found["over"], f"{found['where']}, {found['mode']}, {moment(found['from'])} to {moment(found['to'])} UTC"),
+        (
+            found["over"],
+            f"{found['where']}, {found['mode']}" + (f", {moment(found['from'])} to {moment(found['to'])} UTC" * bool(found["asks"])),
+        ),
         ("asked", f"{found['asks']:,} times, {found['unknowns']:,} unknown, {found['errors']:,} failed{_price(found)}"),
     ]
     for told in found["told"][:MOST_SHOWN]:
