@@ -74,7 +74,7 @@ class Server:
         if found == "other":
             raise StateError(f"{self.path}: expected a socket or nothing, found something else; move it away or set daemon.socket")
         if found == "socket" and _answers(self.path):
-            raise AlreadyRunning(f"{self.path}: another hedgegridd answers there")
+            raise AlreadyRunning(f"{self.path}: another hedgegridd answers there; for one beside it name a --socket and a --state-dir")
         await self._listen()
 
     async def ensure(self) -> bool:
