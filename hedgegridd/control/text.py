@@ -334,9 +334,20 @@ def _machinery(doc: dict[str, Any], ink: Ink) -> list[str]:
         + ink(f"{lost} undelivered", "red" if lost else ""),
         f"recovery     {clean(back.get('stage', UNKNOWN))}, size x {number(back.get('size_factor'))}  "
         f"loop lag {number(doc.get('loop_lag_ms_p99'))} ms",
+        *_on_paper(back.get("paper")),
         *(f"             before the next stage: {clean(why)}" for why in back.get("blocked_by", ())),
         *_drilled(doc.get("drill") or {}, ink),
         f"plugins      {len(plugins)}" + "".join(f"\n             {_bad_plugin(row, ink)}" for row in bad),
+    ]
+
+
+def _on_paper(made: dict[str, Any] | None) -> list[str]:
+    """What the stage paper of a staged return made."""
+    if not made:
+        return []
+    filled = f"{clean(made.get('fills', UNKNOWN))} fills, {clean(made.get('closed', UNKNOWN))} of them closed something"
+    return [
+        f"             on paper: {filled}, {money(made.get('pnl_usdt'))} USDT at the mark, {money(made.get('realized_pnl_usdt'))} realised"
     ]
 
 

@@ -80,11 +80,11 @@ def load(engine: Engine, data: dict[str, Any]) -> None:
     engine.panel.load(data["panel"])
     engine.deadman.confirmed_at, engine.deadman.warned, engine.deadman.acted = data["deadman"]
     engine.recovery.stage, engine.recovery.since = data["recovery"]
-    engine.rehearsal.load(data.get("rehearsal", {}))
     engine.maintenance.load(data.get("maintenance", {}))
     for symbol, kept in data["desks"].items():
         if symbol in engine.desks:
             engine.desks[symbol].load(kept)
+    engine.rehearsal.load(data.get("rehearsal", {}))
     engine.flattens = [Flatten.load(kept) for kept in data["flattens"]]
     engine.errors = deque(data["errors"])
     engine.gate.unsettled, engine.gate.storage_failed = data["unsettled"], data["storage_failed"]

@@ -262,6 +262,8 @@ class Engine:
         for desk, moment, fill in self.thoughts:
             sound = not desk.broken
             desk.think(moment, self.now, self.account.equity, self.recovery.wished_factor * self.panel.size_factor, fill)
+            if self.recovery.stage == STAGE:
+                self.rehearsal.think(self, desk, moment)
             if sound and desk.broken:  # one symbol's fault does not stop another (row 97)
                 self.write("strategy_failed", symbol=desk.symbol, reason=desk.halted)
                 self.tell(notices.system_error, f"{desk.symbol}: {desk.halted}; openers are halted, closers and stops stay")

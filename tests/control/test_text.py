@@ -52,6 +52,13 @@ def test_an_active_kill_switch_comes_first_with_who_and_why(running: Any) -> Non
     assert "2026-01-02 03:04:05 UTC  by ctl uid=0(root)" in lines[3]
 
 
+def test_the_stage_paper_shows_what_it_made(running: Any) -> None:
+    doc = copy.deepcopy(running.daemon.doc)
+    made = {"resting": 20, "rested": 22, "fills": 3, "closed": 1, "realized_pnl_usdt": 1.25, "pnl_usdt": -0.5}
+    doc["recovery"].update(stage="paper", paper=made)
+    assert "on paper: 3 fills, 1 of them closed something, -0.50 USDT at the mark, 1.25 realised" in shown("status", doc)
+
+
 def test_no_text_from_outside_steers_the_terminal() -> None:
     evil = "\x1b]0;owned\x07\x1b[2J\n\r\u202e"
     for verb, result in (
