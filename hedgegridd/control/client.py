@@ -82,7 +82,10 @@ class Client:
         line = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
         try:
             line.settimeout(_left(deadline))
-            line.connect(self.path)
+            try:
+                line.connect(self.path)
+            except BlockingIOError:  # so many knock that the kernel's queue is full, which a connect with a timeout does not wait for
+                _queue_up(line, self.path, deadline)
         except BaseException:
             line.close()
             raise
@@ -102,6 +105,19 @@ class Client:
             parts.append(part)
         frame, _, self._rest = b"".join(parts).partition(b"\n")
         return frame
+
+
+def _queue_up(line: _socket.socket, path: str, deadline: float) -> None:
+    """Connect when there is room, or raise TimeoutError."""
+    from struct import pack  # rare
+
+    left = _left(deadline)
+    line.settimeout(None)
+    line.setsockopt(_socket.SOL_SOCKET, _socket.SO_SNDTIMEO, pack("@ll", int(left), int(left % 1 * 1e6)))
+    try:
+        line.connect(path)
+    except BlockingIOError:
+        raise TimeoutError from None
 
 
 def _left(deadline: float) -> float:

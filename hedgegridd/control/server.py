@@ -4,7 +4,8 @@ Who may: reads for members of the socket's group, writes for root, the daemon's 
 kernel says who the peer is, never the frame. The socket is made under another name, given its owner and mode, listened on,
 and only then put in its place, so there is no moment when a stranger could open it.
 Each connection does one frame, then lets the others go first; after a burst it pauses, so a flood leaves time for trading.
-A slow reader, an idle connection and the one too many of a user are dropped. What a verb means is the handler's affair.
+One that has said nothing yet costs a descriptor and no more. A slow reader, an idle connection and the one too many of a user
+are dropped. What a verb means is the handler's affair.
 """
 
 from __future__ import annotations
@@ -34,7 +35,9 @@ Handle = Callable[[str, dict[str, Any], str], Awaitable[dict[str, Any]]]
 SOCKET_MODE = 0o660
 PER_USER, IN_ALL = 16, 128  # connections
 IDLE_SECONDS, SLOW_SECONDS, LAST_WORD_SECONDS = 300.0, 5.0, 1.0
-BACKLOG = 16  # also how many are accepted in one turn of the loop
+AT_ONCE = 32  # accepted in one turn of the loop
+WAITING = 64  # in the kernel's queue, where a client waits for a place: a longer one would keep a person behind a crowd for longer
+REST_SECONDS = 0.1  # where no descriptor is left, and none to take back
 BURST, BREATH_SECONDS = 32, 0.001  # frames of one connection in a row, and the pause after them
 _PEERGROUPS = 59  # SO_PEERGROUPS, which `socket` does not name
 
@@ -59,14 +62,16 @@ class Server:
         self._admins = _group_id("daemon.admin_group", admin_group)
         self._group = _group_id("daemon.group", group)
         self._state_dir = str(state_dir)
-        self._server: asyncio.Server | None = None
+        self._door: socket.socket | None = None
         self._inode = (0, 0)
+        self._silent: dict[socket.socket, _Silent] = {}  # connected, and nothing said; the first has been so longest
         self._connections: list[_Connection] = []
+        self._tasks: set[asyncio.Task[None]] = set()
 
     @property
     def connections(self) -> int:
         """How many are connected now."""
-        return len(self._connections)
+        return len(self._silent) + len(self._connections)
 
     async def start(self) -> None:
         """Bind and listen. AlreadyRunning where another daemon answers there; StateError where the path cannot be used."""
@@ -79,6 +84,8 @@ class Server:
 
     async def ensure(self) -> bool:
         """Make the socket again if somebody removed it or left a dead one in its place. True = it is there and ours."""
+        for line in [line for line, one in self._silent.items() if time.monotonic() - one.since > IDLE_SECONDS]:
+            self._hang_up(line)
         if self._ours():
             return True
         found = _kind_of(self.path)
@@ -93,13 +100,14 @@ class Server:
 
     async def close(self) -> None:
         """Stop listening, hang up on everybody, remove our own socket. The pointer to the state directory stays for the client."""
-        if self._server is not None:
-            self._server.close()
-            self._server = None
+        self._shut(self._door)
+        self._door = None
+        for line in list(self._silent):
+            self._hang_up(line)
         busy = [connection.task for connection in self._connections if connection.busy]
         if busy:
             await asyncio.wait(busy, timeout=LAST_WORD_SECONDS)
-        tasks = [connection.task for connection in self._connections]
+        tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -111,9 +119,15 @@ class Server:
             bound = self._bind()
         except OSError as err:
             raise StateError(f"{self.path}: {err.strerror or err}") from err
-        old, self._server = self._server, await asyncio.start_unix_server(self._accept, sock=bound, limit=MAX_FRAME - 1, backlog=BACKLOG)
-        if old is not None:
-            old.close()
+        old, self._door = self._door, bound
+        asyncio.get_running_loop().add_reader(bound, self._knocked, bound)
+        self._shut(old)
+
+    @staticmethod
+    def _shut(door: socket.socket | None) -> None:
+        if door is not None:
+            asyncio.get_running_loop().remove_reader(door)
+            door.close()
 
     def _bind(self) -> socket.socket:
         """A listening socket at our path: bound beside it, then owned, then listening, then in place."""
@@ -128,7 +142,7 @@ class Server:
             if self._group >= 0:
                 os.chown(stage, -1, self._group)
             stage.chmod(SOCKET_MODE)
-            bound.listen(BACKLOG)
+            bound.listen(WAITING)
             found = stage.lstat()
             stage.replace(self.path)
         except BaseException:
@@ -150,26 +164,78 @@ class Server:
 
     # --- connections ----------------------------------------------------------------------------------------------------
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        peer = _peer(writer.get_extra_info("socket"))
-        connection = _Connection(self, reader, writer, peer)
+    def _knocked(self, door: socket.socket) -> None:
+        """Let in who waits; the loop calls again while somebody does."""
+        for _ in range(AT_ONCE):
+            try:
+                line, _ = door.accept()
+            except BlockingIOError:
+                return
+            except OSError:  # mostly no descriptor is left
+                self._find_room(door)
+                return
+            line.setblocking(False)
+            self._let_in(line, _peer(line))
+
+    def _find_room(self, door: socket.socket) -> None:
+        """Take a descriptor back from who says nothing, or else knock again later."""
+        if self._silent:
+            self._hang_up(next(iter(self._silent)))
+        elif idle := [connection for connection in self._connections if not (connection.busy or connection.dropped)]:
+            min(idle, key=lambda connection: connection.last).drop()
+        else:
+            loop = asyncio.get_running_loop()
+            loop.remove_reader(door)
+            loop.call_later(REST_SECONDS, lambda: door is self._door and loop.add_reader(door, self._knocked, door))
+
+    def _let_in(self, line: socket.socket, peer: Peer) -> None:
         self._make_room(peer)
-        if len(self._connections) >= IN_ALL and not self.may_write(peer):
-            writer.write(failure(None, protocol.BUSY, f"busy: {IN_ALL} connections"))
-            writer.close()
+        if self.connections >= IN_ALL and not self.may_write(peer):
+            with suppress(OSError):
+                line.send(failure(None, protocol.BUSY, f"busy: {IN_ALL} connections"))
+            line.close()
             return
+        self._silent[line] = _Silent(peer, time.monotonic())
+        if _has_said(line):
+            self._spoke(line)
+        else:
+            asyncio.get_running_loop().add_reader(line, self._spoke, line)
+
+    def _spoke(self, line: socket.socket) -> None:
+        """Its first bytes, or its end, are there: from now on a task attends to it."""
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(line)
+        task = loop.create_task(self._attend(line, self._silent.pop(line).peer))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda _: line.close())  # also of one that was cancelled before it began
+
+    async def _attend(self, line: socket.socket, peer: Peer) -> None:
+        reader, writer = await asyncio.open_unix_connection(sock=line, limit=MAX_FRAME - 1)
+        connection = _Connection(self, reader, writer, peer)
+        self._make_room(peer)  # again: others may have come meanwhile
         self._connections.append(connection)
         try:
-            with suppress(asyncio.CancelledError):  # by `close`; before Python 3.12 the streams' own callback stumbles over it
-                await connection.serve()
+            await connection.serve()
         finally:
             self._connections.remove(connection)
             connection.drop()
 
+    def _hang_up(self, line: socket.socket) -> None:
+        asyncio.get_running_loop().remove_reader(line)
+        del self._silent[line]
+        line.close()
+
     def _make_room(self, peer: Peer) -> None:
-        """One user cannot take every place: beyond its share the one idle longest goes. So nobody keeps another from `activate`."""
-        same = [connection for connection in self._connections if connection.peer.uid == peer.uid]
-        if len(same) >= PER_USER:
+        """One user cannot take every place: beyond its share who said nothing goes first, then who is idle longest. So nobody keeps
+        another from `activate`."""
+        silent = [line for line, one in self._silent.items() if one.peer.uid == peer.uid]
+        same = [connection for connection in self._connections if connection.peer.uid == peer.uid and not connection.dropped]
+        if len(silent) + len(same) < PER_USER:
+            return
+        if silent:
+            self._hang_up(silent[0])
+        else:
             min(same, key=lambda connection: (connection.busy, connection.last)).drop()
 
     def may_read(self, peer: Peer) -> bool:
@@ -220,12 +286,19 @@ _WHO_MAY = {
 }
 
 
+class _Silent(NamedTuple):
+    """Who is connected and has said nothing, and since when."""
+
+    peer: Peer
+    since: float
+
+
 class _Connection:
     """One peer's line: frames in turn, one at a time."""
 
     def __init__(self, server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, peer: Peer) -> None:
         self.server, self.reader, self.writer, self.peer = server, reader, writer, peer
-        self.last, self.busy = time.monotonic(), False
+        self.last, self.busy, self.dropped = time.monotonic(), False, False
         task = asyncio.current_task()
         assert task is not None  # made inside the accepting task
         self.task = task
@@ -234,7 +307,7 @@ class _Connection:
         """Answer until the peer hangs up, idles or stops reading."""
         served = 0
         with suppress(OSError, TimeoutError, EOFError):
-            while True:
+            while not self.dropped:  # what it had said already is not served any more
                 async with asyncio.timeout(IDLE_SECONDS):
                     line = await self._frame()
                 self.last = time.monotonic()
@@ -251,7 +324,8 @@ class _Connection:
             self.busy = False
 
     def drop(self) -> None:
-        """Hang up without waiting for anything to be sent."""
+        """Hang up without waiting for anything to be sent. What it asked for last is done."""
+        self.dropped = True
         self.writer.transport.abort()
 
     async def _reply(self, reply: bytes) -> None:
@@ -283,6 +357,17 @@ class _Connection:
 def _peer(line: socket.socket) -> Peer:
     pid, uid, gid = struct.unpack("iII", line.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
     return Peer(pid, uid, frozenset((gid, *_more_groups(line))), f"uid={uid}{_name_of(uid)}")
+
+
+def _has_said(line: socket.socket) -> bool:
+    """Are its first bytes there, or its end?"""
+    try:
+        line.recv(1, socket.MSG_PEEK)
+    except BlockingIOError:
+        return False
+    except OSError:  # its end too
+        return True
+    return True
 
 
 def _more_groups(line: socket.socket) -> tuple[int, ...]:

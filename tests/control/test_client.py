@@ -112,3 +112,50 @@ def test_a_socket_that_may_not_be_opened(running: Any) -> None:
             os._exit(0 if caught.forbidden else 2)
         os._exit(1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def crowded(folder: Path) -> tuple[socket.socket, list[socket.socket]]:
+    """A listener whose queue is full of others."""
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(folder / "full"))
+    listener.listen(0)
+    crowd: list[socket.socket] = []
+    while True:
+        line = socket.socket(socket.AF_UNIX)
+        line.setblocking(False)
+        crowd.append(line)
+        try:
+            line.connect(str(folder / "full"))
+        except BlockingIOError:
+            return listener, crowd
+
+
+def test_a_queue_that_is_full_is_waited_for(folder: Path) -> None:
+    listener, crowd = crowded(folder)
+
+    def work() -> None:
+        time.sleep(0.2)
+        for _ in crowd:
+            line, _ = listener.accept()
+            line.setblocking(True)
+            if line.recv(65_536):
+                line.sendall(b'{"jsonrpc": "2.0", "id": 1, "result": {"pong": true}}\n')
+            line.close()
+
+    for line in crowd:
+        line.close()  # what they left in the queue stays there
+    thread = threading.Thread(target=work)
+    thread.start()
+    assert ask(str(folder / "full"), "ping", 20) == {"pong": True}
+    thread.join()
+    listener.close()
+
+
+def test_a_queue_that_stays_full_is_left_in_time(folder: Path) -> None:
+    listener, crowd = crowded(folder)
+    began = time.monotonic()
+    with pytest.raises(Unreachable, match=r"no answer within 0\.3 s"):
+        ask(str(folder / "full"), "ping", 0.3)
+    assert 0.2 < time.monotonic() - began < 10
+    for line in [listener, *crowd]:
+        line.close()

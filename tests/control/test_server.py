@@ -2,7 +2,9 @@ import asyncio
 import json
 import os
 import random
+import resource
 import select
+import signal
 import socket
 import stat
 import time
@@ -319,3 +321,84 @@ def test_a_flood_of_garbage_neither_crashes_nor_slows(running: Any) -> None:
         time.sleep(0.005)
     assert asked > 5
     assert slowest < 5.0
+
+
+def crowd(path: Path, first: bytes) -> None:
+    """Connect without end, say this, and wait for nothing; as somebody else where we may be."""
+    if os.geteuid() == 0:
+        os.setgroups([])
+        os.setgid(NOBODY)
+        os.setuid(NOBODY)
+    lines: list[socket.socket] = []
+    while True:
+        line = socket.socket(socket.AF_UNIX)
+        line.setblocking(False)
+        with suppress(OSError):
+            line.connect(str(path))
+            line.send(first)
+        lines = [*lines[-200:], line]
+
+
+@as_root
+@pytest.mark.parametrize("first", [b"", b'{"jsonrpc": ', b"\n" * 60_000], ids=["silent", "half a frame", "blank lines"])
+def test_a_crowd_of_another_user_keeps_nobody_from_being_heard(start: Callable[..., Any], folder: Path, first: bytes) -> None:
+    folder.chmod(0o755)
+    running = start(group="nogroup")
+    child = os.fork()
+    if child == 0:
+        crowd(running.path, first)
+    try:
+        time.sleep(0.3)
+        for _ in range(10):
+            assert ask(str(running.path), "ping", 20)
+        assert running.server.connections <= server.IN_ALL + server.PER_USER
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+
+
+def test_what_a_dropped_connection_had_said_is_not_served_any_more(running: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "BREATH_SECONDS", 0.5)  # after each 32 lines: all of them would take a quarter of an hour
+    with line_to(running.path) as talker:
+        talker.sendall(b"\n" * 60_000)
+        others = [line_to(running.path) for _ in range(server.PER_USER)]
+        for line in others:
+            line.sendall(b'{"half": ')
+        deadline = time.monotonic() + 60
+        while running.server.connections > server.PER_USER:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        for line in others:
+            line.close()
+
+
+def test_who_says_nothing_too_long_is_dropped_at_the_next_look(running: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    with line_to(running.path) as line:
+        deadline = time.monotonic() + 60
+        while not running.server.connections:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        monkeypatch.setattr(server, "IDLE_SECONDS", 0.0)
+        assert running.wait(running.server.ensure())
+        assert line.recv(1) == b"" and not running.server.connections
+
+
+def test_without_a_descriptor_left_who_says_nothing_makes_room(start: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "PER_USER", 1_000)
+    running = start()
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with Path("/dev/null").open() as next_one:
+        few = next_one.fileno() + 8
+    child = os.fork()
+    if child == 0:  # it has a table of its own
+        try:
+            lines = [line_to(running.path) for _ in range(40)]
+            time.sleep(0.2)
+            os._exit(0 if lines and ask(str(running.path), "ping", 20) else 1)
+        finally:
+            os._exit(2)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (few, before[1]))
+    try:
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
