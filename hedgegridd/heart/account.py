@@ -46,23 +46,21 @@ class Account:
         self._income: OrderedDict[str, None] = OrderedDict()
         self.net: dict[str, float] = {}  # realized - fees - funding, by symbol
         self.unrealized: dict[str, float] = {}
+        self.wallet = self.equity = 0.0  # USDT with nothing marked to market; what breakers, limits, paper and reports mean by equity
+        self._reckon()
         self.session = Baseline(time, start_equity, start_equity)
         self.day = Baseline(time - time % DAY_MS, start_equity, start_equity)
         self.smoothed: tuple[float, int] | None = None  # exponential mean of the session's drawdown, a fraction, and when; None = not kept
 
-    @property
-    def wallet(self) -> float:
-        """USDT on the account with nothing marked to market."""
-        return self.start + self.transfers - self.charged + sum(self.net.values())
-
-    @property
-    def equity(self) -> float:
-        """The one equity: what breakers, limits, paper and reports mean by the word."""
-        return self.wallet + sum(self.unrealized.values())
+    def _reckon(self) -> None:
+        """Some part of the money is another: whoever changes one calls this."""
+        self.wallet = self.start + self.transfers - self.charged + sum(self.net.values())
+        self.equity = self.wallet + sum(self.unrealized.values())
 
     def begin(self, wallet: float, time: int) -> None:
         """The exchange's wallet is what there is: whatever it holds now it began with, and every baseline starts here."""
         self.start += wallet - self.wallet
+        self._reckon()
         self.session = Baseline(self.session.since or time, self.equity, self.equity)
         self.day = Baseline(time - time % DAY_MS, self.equity, self.equity)
 
@@ -88,14 +86,15 @@ class Account:
         """A symbol's sums moved."""
         self.net[symbol] = net
         self.unrealized[symbol] = unrealized
-        equity = self.equity
-        self.session.rise(equity)
-        self.day.rise(equity)
+        self._reckon()
+        self.session.rise(self.equity)
+        self.day.rise(self.equity)
 
     def transfer(self, amount: float) -> None:
         """Money came in or went out; the baselines move in proportion (E1)."""
         before = self.equity
         self.transfers += amount
+        self._reckon()
         if before > 0 and before + amount > 0:
             factor = (before + amount) / before
             self.session.scale(factor)
@@ -104,6 +103,7 @@ class Account:
     def charge(self, amount: float) -> None:
         """Money was paid (+) or got (-) that no fill and no settlement explains: a loss or a gain like any other."""
         self.charged += amount
+        self._reckon()
         self.session.rise(self.equity)
         self.day.rise(self.equity)
 
@@ -160,6 +160,7 @@ class Account:
         self.charged, self.income_time = data.get("charged", 0.0), data.get("income_time", 0)
         self._income = OrderedDict.fromkeys(data.get("income", ()))
         self.net, self.unrealized = dict(data["net"]), dict(data["unrealized"])
+        self._reckon()
         self.session, self.day = Baseline(**data["session"]), Baseline(**data["day"])
         smoothed = data.get("smoothed")
         self.smoothed = (smoothed[0], smoothed[1]) if smoothed else None

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -57,6 +58,8 @@ def believed(trip: Trip | None, measure: Measure | None) -> Verdict:
 
 def number(value: Any) -> float | None:
     """The value, if it is a number that can be compared."""
+    if type(value) is float:  # nearly always
+        return value if value == value else None
     return value if isinstance(value, int | float) and not isinstance(value, bool) and value == value else None
 
 
@@ -65,6 +68,7 @@ def number(value: Any) -> float | None:
 HOUR_MS = 3_600_000
 PAUSES_TO_HALT = 3
 BACK_AT = 0.8  # of the line that made openers smaller, they are of full size again
+SILENT = frozenset({"armed", "disarmed"})  # states that withhold nothing
 LEVELS = {"warn": Level.WARN, "pause": Level.PAUSE, "halt": Level.HALT, "flatten": Level.FLATTEN}
 
 
@@ -166,8 +170,8 @@ class Panel:
     def __init__(self, live: bool) -> None:
         self.live = live
         self.size_factor = 1.0  # in force: the smallest that a guard leaves (heart.size)
-        self.guards: dict[str, Guard] = {}
-        self.candidates: dict[str, Guard] = {}  # new versions of foreign breakers, not yet in force
+        self.guards: Mapping[str, Guard] = {}  # never changed in place: another one says that they are others
+        self.candidates: Mapping[str, Guard] = {}  # new versions of foreign breakers, not yet in force
         self.armed_before: set[str] = set()  # "file sha256" of every foreign file the journal has armed
 
     def add(self, guard: Guard) -> None:
@@ -182,12 +186,12 @@ class Panel:
 
     def _put(self, guard: Guard, old: Guard | None) -> None:
         """Into force, with what its predecessor was found to be."""
-        self.candidates.pop(guard.name, None)
+        if guard.name in self.candidates:
+            self.candidates = {name: one for name, one in self.candidates.items() if name != guard.name}
         if old is not None and old.state != "check_error":
             for name in self._INHERITED:
                 setattr(guard, name, getattr(old, name))
-        self.guards[guard.name] = guard
-        self.guards = dict(sorted(self.guards.items()))
+        self.guards = dict(sorted({**self.guards, guard.name: guard}.items()))
 
     def hear_candidate(self, guard: Guard, verdict: Verdict, now: int) -> Noticed | None:
         """The first look of a new version: fine puts it in force; anything else is shown, and the old version goes on."""
@@ -316,6 +320,8 @@ class Panel:
     def hold(self, symbol: str = "", leg: int = BOTH) -> str:
         """Why openers are withheld by a guard right now, in the whole account or on this leg; "" = by none."""
         for guard in self.guards.values():
+            if guard.state in SILENT:
+                continue
             if guard.state == "unknown" or (guard.state == "tripped" and guard.unknown_since):  # one that warned is no less blind
                 return f"breaker {guard.name}: {'' if guard.state == 'unknown' else 'tripped, and now '}unknown: {guard.why}"
             if guard.state == "tripped" and guard.pause_until and (not guard.acted or guard.reaches(symbol, leg)):
@@ -368,11 +374,12 @@ class Panel:
     def load(self, data: dict[str, Any]) -> None:
         """From a checkpoint; a foreign one is asked again once its host has said hello."""
         self.armed_before, self.size_factor = set(data["armed_before"]), data.get("size_factor", 1.0)
+        known = dict(self.guards)
         for name, kept in data["guards"].items():
-            if name not in self.guards and "on_trip" not in kept:
+            if name not in known and "on_trip" not in kept:
                 continue  # shipped once, and no more
-            self._loaded(self.guards.setdefault(name, Guard(name, kept["file"])), kept)
-        self.guards = dict(sorted(self.guards.items()))
+            self._loaded(known.setdefault(name, Guard(name, kept["file"])), kept)
+        self.guards = dict(sorted(known.items()))
         self.candidates = {name: self._loaded(Guard(name, kept["file"]), kept) for name, kept in data["candidates"].items()}
 
     def reconfigured(self, old: Panel) -> None:

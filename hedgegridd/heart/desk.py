@@ -50,7 +50,8 @@ def unpack(template: Any, data: Any) -> Any:
 class Desk:
     """One symbol's market, position, orders and strategy."""
 
-    thinking = False  # is its strategy being asked elsewhere? (heart.remote)
+    remote = False  # does its strategy think elsewhere? (heart.remote)
+    thinking = False  # is it being asked there?
     books: ledger.Books = told()
     standing: tuple[Standing, Standing] = told()  # the mode of each leg
     bar: Bar | None = told()
@@ -108,6 +109,8 @@ class Desk:
         self.names: list[str] = []  # client ids by row of `resting`
         self.plan = diff.new_plan(2 * len(self.wish.leg))
         self._tally, self._tallied = tally((), self.unit), (self.orders.open, 0)  # and of which orders, after how many changes
+        self._legs_of: tuple[Any, ...] = ()  # what `_legs` was made of
+        self._legs = (self.leg_view(Leg.LONG), self.leg_view(Leg.SHORT))
         self._shaped: tuple[Any, ...] = ()  # what `wanted` was made of
         self._set_aside = 0  # how many rows of `withheld` came of that
         self._served: tuple[Any, ...] = ()  # the wish and the orders that needed nothing when last compared
@@ -489,8 +492,7 @@ class Desk:
             self.next_funding,
             self.funding_interval_ms,
             self.age_ms(now, cadence_ms),
-            self.leg_view(Leg.LONG),
-            self.leg_view(Leg.SHORT),
+            *self._leg_views(),
             None if self.window is None else self.window.view(),
         )
 
@@ -504,6 +506,14 @@ class Desk:
         if bar is not None and now - bar.time <= BAR_SPEAKS_MS and (quote is None or quote.time < bar.time):
             return bar.close
         return None if quote is None else (quote.bid + quote.ask) / 2
+
+    def _leg_views(self) -> tuple[LegView, LegView]:
+        """Of both legs, made anew only after what they are made of changed: a price says nothing of a leg that holds nothing."""
+        books, tally = self.books, self.tally
+        basis = (books, tally, self.mark if books.long_qty or books.short_qty else None)
+        if basis != self._legs_of:
+            self._legs_of, self._legs = basis, (self.leg_view(Leg.LONG), self.leg_view(Leg.SHORT))
+        return self._legs
 
     def leg_view(self, leg: int) -> LegView:
         qty, stop = self.held(leg), self.stop(leg)

@@ -10,17 +10,20 @@ One law: a guard hears, and shows, what it would have heard from the whole pictu
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 
 from hedgegridd.heart.breakers import Guard, Panel, Verdict, judge
 from hedgegridd.heart.sights import Sights
 from hedgegridd.views import InstrumentView, Measure, Snapshot, Vitals
 
+Listed = list[tuple[Guard, "Rows | Whole | None"]]
 Heard = list[tuple[Guard, Verdict | None]]  # None: the whole picture is to be judged
 
 
 class Rows:
     """What one breaker measures of each symbol."""
+
+    check = None
 
     def __init__(self, each: Callable[[InstrumentView], Measure | None], count: int) -> None:
         self.measure = each  # what `judge` asks
@@ -51,49 +54,64 @@ class Rows:
             self._odd.add(row)
 
 
+class Whole:
+    """What one breaker said last of all that it looks at."""
+
+    basis: object = ()
+    verdict = Verdict()
+
+
 class Ease:
     """What every shipped breaker said last, and of what."""
 
     def __init__(self, panel: Panel, sights: Sights) -> None:
         self._panel, self._sights = panel, sights
-        self._rows: dict[str, Rows] = {}
-        self._last: dict[str, tuple[object, Verdict]] = {}
+        self._asked: dict[str, Rows | Whole] = {}  # of the shipped ones, which stay
         for name, guard in panel.guards.items():
             each = getattr(guard.breaker, "each", None)
             if each is not None:
-                self._rows[name] = Rows(each, len(sights.views))
-                sights.remade.append(self._rows[name].due)
+                rows = self._asked[name] = Rows(each, len(sights.views))
+                sights.remade.append(rows.due)
+            elif guard.of_vitals or getattr(guard.breaker, "sees", "") == "account":
+                self._asked[name] = Whole()
+        self._of: tuple[Mapping[str, Guard], Mapping[str, Guard]] = {}, {}
+        self._all: Listed = []
+        self._at_ticks: Listed = []  # what machine and lines are like, no tick of the market changes
+
+    def _list(self) -> None:
+        """Every guard with the way it is asked."""
+        guards, candidates = self._of = self._panel.guards, self._panel.candidates
+        shipped = {name: self._asked.get(name) for name, guard in guards.items() if guard.breaker is not None}
+        self._all = [(guard, shipped.get(name)) for name, guard in guards.items()] + [(guard, None) for guard in candidates.values()]
+        self._at_ticks = [(guard, asked) for guard, asked in self._all if not guard.of_vitals]
 
     def restless(self, now: int, errors: int, vitals: Vitals | None, asked: Collection[tuple[str, str]], tick: bool) -> Heard:
         """Look, and let those that are at ease have their figures; the others, in order, with what they said. A foreign one says it
         in its host, where it is not `asked` already."""
-        sights, found = self._sights, []
+        sights, found = self._sights, Heard()
         sights.look(now)
         sums = sights.sums(errors)
-        for guard in [*self._panel.guards.values(), *self._panel.candidates.values()]:
-            if (guard.state == "disarmed" and not guard.disarmed_until) or (tick and guard.of_vitals):
-                continue  # what machine and lines are like, no tick of the market changes
-            if guard.breaker is None and (guard.host, guard.name) in asked:
+        if self._of[0] is not self._panel.guards or self._of[1] is not self._panel.candidates:
+            self._list()
+        for guard, way in self._at_ticks if tick else self._all:
+            if guard.state == "disarmed" and not guard.disarmed_until:
                 continue
-            verdict = self._said(guard, sums, vitals) if guard.breaker is not None else None
+            if way is None:
+                if guard.breaker is not None or (guard.host, guard.name) not in asked:
+                    found.append((guard, None))
+                continue
+            verdict = way.worst(sights.views) if isinstance(way, Rows) else _said(guard, way, sums, vitals)
             if verdict is None or not rests(guard, verdict):
                 found.append((guard, verdict))
         return found
 
-    def _said(self, guard: Guard, sums: Snapshot, vitals: Vitals | None) -> Verdict | None:
-        rows = self._rows.get(guard.name)
-        if rows is not None:
-            return rows.worst(self._sights.views)
-        if guard.of_vitals or getattr(guard.breaker, "sees", "") == "account":
-            return self._judged(guard, vitals if guard.of_vitals else sums, sums, vitals)
-        return None
 
-    def _judged(self, guard: Guard, basis: object, sums: Snapshot, vitals: Vitals | None) -> Verdict:
-        """What it said when `basis` was the same, else what it says now."""
-        last = self._last.get(guard.name)
-        if last is None or last[0] is not basis:
-            last = self._last[guard.name] = basis, judge(guard.breaker, sums._replace(vitals=vitals))
-        return last[1]
+def _said(guard: Guard, last: Whole, sums: Snapshot, vitals: Vitals | None) -> Verdict:
+    """What it says of what it looks at, or said when that was the same."""
+    basis = vitals if guard.of_vitals else sums
+    if last.basis is not basis:
+        last.basis, last.verdict = basis, judge(guard.breaker, sums._replace(vitals=vitals) if guard.of_vitals else sums)
+    return last.verdict
 
 
 def rests(guard: Guard, verdict: Verdict) -> bool:

@@ -31,7 +31,8 @@ class Exposure:
     def _look(self) -> None:
         for row in self._moved.take():
             desk = self._desks[row]
-            basis = (desk.books, desk.mark, desk.tally, desk.standing)
+            books = desk.books
+            basis = (books, desk.mark if books.long_qty or books.short_qty else None, desk.tally, desk.standing)
             if basis != self._bases[row]:
                 self._bases[row] = basis
                 self._weigh(row)

@@ -54,7 +54,7 @@ def started(engine: Engine, event: Started) -> None:
     engine.thinkers.clear()
     for desk in engine.remotes:
         desk.strategy.begin(event.wall)
-    engine.panel.candidates.clear()  # their hosts died with the last life: they come back with a hello
+    engine.panel.candidates = {}  # their hosts died with the last life: they come back with a hello
     engine.releasing = 0
     engine.gate.unsettled, engine.gate.busy = "start-up: the exchange has not reported yet", ""
     engine.truth.begin()

@@ -317,6 +317,7 @@ def spend(wish: Wish, fill: Market) -> None:
 class RemoteDesk(Desk):
     """A desk whose strategy is asked through its host."""
 
+    remote = True
     strategy: Remote
 
     @property

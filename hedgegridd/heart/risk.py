@@ -49,13 +49,15 @@ class Pauses:
 
     def look(self, engine: Engine) -> None:
         """Who is to pause, and who may go on?"""
-        drawdown, rows = engine.account.drawdown(), self._moved.take() | self._uneasy
+        drawdown, desks = engine.account.drawdown(), self._desks
+        self._uneasy.update(row for row in self._moved.take() if _uneasy(desks[row]))
         if engine.errors or drawdown * 100 >= self._line:
-            rows = set(range(len(self._desks)))
-        rows.update(desk.row for desk in engine.remotes)
-        for row in sorted(rows):
-            self._guard(engine, self._desks[row], drawdown)
-        self._uneasy = {row for row in rows if self._desks[row].guarded or self._desks[row].errors}
+            self._uneasy.update(range(len(desks)))
+        if self._uneasy:
+            rows, self._uneasy = sorted(self._uneasy), set()
+            for row in rows:
+                self._guard(engine, desks[row], drawdown)
+            self._uneasy.update(row for row in rows if _uneasy(desks[row]))
 
     @staticmethod
     def _guard(engine: Engine, desk: Desk, drawdown: float) -> None:
@@ -63,6 +65,10 @@ class Pauses:
             engine.write("guarded", symbol=desk.symbol, reason=desk.guarded)
             engine.tell(notices.state_change, f"{desk.symbol}: {desk.guarded or 'openers may rest again'}")
             engine.stirred.add(desk.symbol)
+
+
+def _uneasy(desk: Desk) -> bool:
+    return bool(desk.guarded or desk.errors or desk.remote)
 
 
 def _ask_breakers(engine: Engine, tick: bool) -> bool:

@@ -23,6 +23,26 @@ def test_equity_is_wallet_plus_unrealized_over_all_symbols(net: float, transfer:
     assert math.isclose(account.equity, 10_000.0 + transfer + 3 * unrealized, abs_tol=1e-6)
 
 
+CHANGES = st.tuples(st.sampled_from(["mark", "transfer", "charge", "begin", "load"]), st.sampled_from("AB"), money, money)
+
+
+@given(st.lists(CHANGES, max_size=20))
+def test_what_is_kept_of_the_money_is_what_it_comes_to_after_every_change(changes: list[tuple[str, str, float, float]]) -> None:
+    account = Account(10_000.0)
+    for what, symbol, one, other in changes:
+        if what == "mark":
+            account.mark(symbol, one, other)
+        elif what == "begin":
+            account.begin(10_000.0 + one, 5)
+        elif what == "load":
+            dumped, account = json.loads(json.dumps(account.dump())), Account(other)
+            account.load(dumped)
+        else:
+            getattr(account, what)(one)
+        assert account.wallet == account.start + account.transfers - account.charged + sum(account.net.values())
+        assert account.equity == account.wallet + sum(account.unrealized.values())
+
+
 @given(st.floats(-9_000, 50_000), st.floats(-900, 900))
 def test_a_transfer_leaves_every_fraction_as_it_was(amount: float, loss: float) -> None:
     account = Account(10_000.0)

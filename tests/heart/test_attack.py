@@ -443,7 +443,7 @@ def test_the_gate_lets_nothing_through_on_numbers_that_are_none(field: str) -> N
     desk, gate = rig.desk(), rig.engine.gate
     assert not gate.refuse(desk, Leg.SHORT, desk.bar.close + 50_000, 2)
     if field == "equity":
-        rig.engine.account.net["BTCUSDT"] = math.nan
+        rig.engine.account.mark("BTCUSDT", math.nan, 0.0)
     else:
         desk.mark = math.nan
     assert gate.refuse(desk, Leg.LONG, desk.bar.close - 50_000, 2)
@@ -525,7 +525,6 @@ def test_live_on_a_new_journal_with_a_position_is_halted() -> None:
 def test_resetting_the_drawdown_leaves_the_session_s_loss_alone() -> None:
     rig = steady(Rig().start())
     account = rig.engine.account
-    account.net["BTCUSDT"] = 500.0
     account.mark("BTCUSDT", 500.0, 0.0)
     account.mark("BTCUSDT", -300.0, 0.0)
     start = account.session.start

@@ -45,5 +45,5 @@ def test_what_was_weighed_anew_is_told_once() -> None:
     rig = calm()
     rig.engine.exposure.resized()
     assert not rig.engine.exposure.resized()
-    rig.desk().mark = 1.0
+    rig.desk().books = rig.desk().books._replace(fees=5.0)
     assert rig.engine.exposure.resized() == [rig.desk()] and not rig.engine.exposure.resized()

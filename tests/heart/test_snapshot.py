@@ -57,7 +57,7 @@ def test_the_maintenance_margin_of_each_leg_is_that_of_its_bracket() -> None:
 
 def test_without_equity_there_is_no_ratio() -> None:
     rig = calm()
-    rig.engine.account.transfers = -20_000.0
+    rig.engine.account.charge(20_000.0)
     snapshot = picture(rig.engine)
     assert (snapshot.maint_margin_ratio, snapshot.initial_margin_use) == (None, None)
 
