@@ -24,6 +24,7 @@ ENTRY, STOP, CLOSE = int(Role.ENTRY), int(Role.STOP), int(Role.CLOSE)
 TAKES = "would take: the market is through this price, and openers are makers only"
 REFUSED_MS, REFUSED_MAX_MS = 1_000, 60_000
 ERRORS_MS = 60_000
+NESTED = (tuple, list)
 BAR_SPEAKS_MS = 5_000  # how long a bar's close says where the market trades
 
 
@@ -37,7 +38,9 @@ class Refusal(NamedTuple):
 
 def pack(value: Any) -> Any:
     """Nested NamedTuples and lists of numbers as nested lists, for a checkpoint."""
-    return [pack(item) for item in value] if isinstance(value, tuple | list) else value
+    if not isinstance(value, NESTED):
+        return value
+    return [pack(item) if isinstance(item, NESTED) else item for item in value]  # not asked of each number: there are thousands
 
 
 def unpack(template: Any, data: Any) -> Any:
