@@ -184,7 +184,8 @@ class FaultyDisk:
             elif kept == "lost":
                 files[name] = self._contents[number or 0]
             elif name in files:
-                now, safe = files[name], self._contents[self._file(path) or 0]
+                now, known = files[name], self._file(path)
+                safe = now if known is None else self._contents[known]  # None: compressed by the tidying beside us since it was read
                 begun = len(safe) if now.startswith(safe) else 0
                 files[name] = now[: begun + (len(now) - begun) // 2]
         return files
