@@ -105,7 +105,8 @@ def _loose(path: Path, symbols: Sequence[str], interval: str, symbol: str | None
     if not groups:
         given = sorted({_word(file) for file in files})
         raise FeedError(
-            f"{path}: holds {', '.join(given) or 'nothing'}, the configuration has {', '.join(symbols)} (`backtest --symbol S` says what a file holds)"
+            f"{path}: holds {', '.join(given) or 'nothing'}, the configuration has {', '.join(symbols)}"
+            " (`backtest --symbol S` says what a file holds)"
         )
     sources = [Source(named, kind, tuple(parts), length) for (named, kind, length), parts in groups.items()]
     return sorted(sources, key=lambda source: symbols.index(source.symbol) if source.symbol in symbols else len(symbols))
