@@ -51,7 +51,7 @@ def test_a_nameless_file_belongs_to_the_only_instrument_or_to_the_one_named(tmp_
     path = text(tmp_path / "prices.csv", klines(3))
     assert find(path, ["BTCUSDT"])[0].symbol == "BTCUSDT"
     assert find(path, BOTH, symbol="ETHUSDT")[0].symbol == "ETHUSDT"
-    with pytest.raises(FeedError, match=r"holds PRICES, the configuration has BTCUSDT, ETHUSDT \(--symbol"):
+    with pytest.raises(FeedError, match=r"holds PRICES, the configuration has BTCUSDT, ETHUSDT \(`backtest --symbol"):
         find(path, BOTH)
 
 
