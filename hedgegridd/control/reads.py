@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from hedgegridd.control import incident
-from hedgegridd.control.text import UNKNOWN, Ink, account_lines, breaker_lines, cell, clean, number, table
+from hedgegridd.control.text import UNKNOWN, Ink, account_lines, breaker_lines, cell, clean, duration, number, shape, table
 
 Row = dict[str, Any]
 
@@ -76,6 +76,15 @@ def _armed(result: Row, ink: Ink) -> list[str]:
     return [*breaker_lines([{"state": UNKNOWN, **result, "name": result["name"]}], ink), *([f"  {file}"] if "/" in file else [])]
 
 
+def _confirmed(result: Row, ink: Ink) -> list[str]:
+    due = f"the next is due within {duration(result['left_seconds'])}" if result["enabled"] else "the dead man's switch is off"
+    return [f"confirmed; {due}"]
+
+
+def _reloaded(result: Row, ink: Ink) -> list[str]:
+    return shape(result, ink) if result["changed"] else ["read again; nothing changed"]
+
+
 def _ping(result: Row, ink: Ink) -> list[str]:
     return [f"pong: hedgegridd {clean(result['version'])}, pid {clean(result['pid'])}"]
 
@@ -131,6 +140,8 @@ SCREENS: dict[str, Callable[[Row, Ink], list[str]]] = {
     "alert.test": _tested,
     "breakers.arm": _armed,
     "breakers.disarm": _armed,
+    "confirm": _confirmed,
+    "reload": _reloaded,
     "ping": _ping,
     "plugins": plugins,
     "journal.tail": _tail,

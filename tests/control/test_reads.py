@@ -57,6 +57,13 @@ def test_plugins_are_listed_folder_by_folder() -> None:
     assert lines[-1].endswith("others may write it")
 
 
+def test_what_changes_nothing_says_so() -> None:
+    assert shown("reload", {"changed": []}) == ["read again; nothing changed"]
+    assert "grid" in "\n".join(shown("reload", {"changed": ["grid"]}))
+    assert shown("confirm", {"confirmed": True, "enabled": False, "left_seconds": 0}) == ["confirmed; the dead man's switch is off"]
+    assert shown("confirm", {"confirmed": True, "enabled": True, "left_seconds": 7200})[0].endswith("due within 2 h 0 min")
+
+
 def test_an_answer_of_another_version_is_shown_by_its_shape() -> None:
     assert "no kind of list" in "\n".join(text.render("orders", {"orders": "no kind of list"}))
     assert reads.SCREENS["ping"]({"version": "0.1.0", "pid": 7}, PLAIN) == ["pong: hedgegridd 0.1.0, pid 7"]
