@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from hedgegridd.errors import FeedError, Refused
+from hedgegridd.errors import FeedError, PluginError, Refused
 from hedgegridd.heart import notices
 from hedgegridd.heart.build import settings_of
 from hedgegridd.heart.desk import Desk
@@ -129,8 +129,10 @@ class Daemon:
             self._begin(started)
             self._ticker = asyncio.create_task(self._tick())
             await self._work()
-        except Exception as error:  # the fence at the top: a heart that failed neither goes on nor ends in silence
+        except (Exception, SystemExit) as error:  # the fence at the top: a heart that failed neither goes on nor ends in silence
             self._fail(error)
+            if isinstance(error, SystemExit):  # an exchange's: with a code of its own choice the service manager might not start again
+                raise PluginError(f"exchange {self.exchange.name}: it would end the daemon (SystemExit: {error})") from error
             raise
         finally:
             if self._ticker is not None:
@@ -176,7 +178,7 @@ class Daemon:
         self.post(Stopping(self.engine.now, False, f"the feed failed: {error}"))
         self._page(f"the feed failed: {error}; openers are withdrawn, closers and stops stay")
 
-    def _fail(self, error: Exception) -> None:
+    def _fail(self, error: Exception | SystemExit) -> None:
         """The heart or its shell is broken: openers are withdrawn, the kill switch file is written for the next life, a page goes out."""
         text = f"the daemon cannot go on: {type(error).__name__}: {error}"
         log.event("CRITICAL", text)
@@ -185,7 +187,7 @@ class Daemon:
         for step in (lambda: self.exchange.cancel(openers), lambda: self._shut(text), lambda: self._page(f"{text}; openers are withdrawn")):
             try:
                 step()
-            except Exception as again:  # a fence: each of these is tried, whatever became of the one before
+            except (Exception, SystemExit) as again:  # a fence: each of these is tried, whatever became of the one before
                 log.event("CRITICAL", f"while ending: {type(again).__name__}: {again}")
 
     def _shut(self, reason: str) -> None:

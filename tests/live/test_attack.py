@@ -13,7 +13,7 @@ import pytest
 from journeys.daemon_process import DaemonProcess, settings, wave
 from rig import BARS, MINUTE, REGISTRY, START, config_of, instrument_table
 
-from hedgegridd.errors import FeedError, Refused, StateError
+from hedgegridd.errors import FeedError, PluginError, Refused, StateError
 from hedgegridd.heart.build import build, exchange_of
 from hedgegridd.heart.engine import Engine
 from hedgegridd.journal import Journal, Recovered, verify
@@ -148,6 +148,22 @@ def test_a_fault_in_the_heart_ends_shut(tmp_path: Path) -> None:
             assert again.engine.kill.active and not again.openers()
             assert [a for a in again.alerts.told if a.rule == "kill_activated"]
         assert verify(tmp_path / "journal").ok
+
+    asyncio.run(act())
+
+
+@pytest.mark.parametrize("code", [0, 78])
+def test_an_exchange_that_would_exit_ends_the_daemon_shut_and_not_by_its_own_code(tmp_path: Path, code: int) -> None:
+    def leave(*_: Any) -> None:
+        raise SystemExit(code)
+
+    async def act() -> None:
+        life = Life(tmp_path, Feed(forever))
+        life.exchange.place = leave
+        with pytest.raises(PluginError, match=f"would end the daemon .SystemExit: {code}"):
+            await life.run()
+        assert life.file["active"] and f"SystemExit: {code}" in life.file["reason"]
+        assert any(alert.rule == "system_error" for alert in life.alerts.told)
 
     asyncio.run(act())
 
