@@ -22,7 +22,9 @@ from types import FunctionType, ModuleType
 from typing import Any, NamedTuple
 
 from hedgegridd.errors import HedgegriddError, extra
-from hedgegridd.research.twins import MODULES, TURN, twins
+from hedgegridd.research.twins import MODULES, TURN, parts_of, twins
+
+KERNEL_AT_EVERY_BAR = frozenset((("hedgegridd.kernel.regime", "update"), ("hedgegridd.kernel.regime", "remember")))
 
 
 class Code(NamedTuple):
@@ -63,10 +65,18 @@ def bind(strategy: Any, folder: Path | None = None) -> Code:
 
     def compiled(function: FunctionType, door: bool) -> Any:
         options = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True, "_nrt": False}
+        options["forceinline"] = (function.__module__, function.__name__) in at_every_bar(strategy)
         return _plainly(numba.njit(cache=door and safe, no_cpython_wrapper=not door, **options)(function))
 
     turn = twins(strategy, compiled)[TURN]
     return Code(Door(turn.begin), Door(turn.play), True, not (safe and any(place.rglob("*.nbi"))))
+
+
+def at_every_bar(strategy: ModuleType) -> frozenset[tuple[str, str]]:
+    """Functions, as (module, name), that become a part of their callers: they are asked at every bar, and take and give so many numbers
+    that the call would cost as much as what they do."""
+    parts = parts_of(strategy)
+    return KERNEL_AT_EVERY_BAR | {(part.__module__, part.__name__) for part in (parts.learn, parts.still, parts.stance)}
 
 
 # --- doors ----------------------------------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from hedgegridd.research.fast.shapes import Events, Run, Setup, books_of
 
 DAY_MS = 86_400_000
 BAR_MOMENT = int(Moment.BAR)
+STRETCH = 64  #: bars that are looked over at a glance
 
 learn: Any = None  # the strategy's, bound by research.compiled
 still: Any = None
@@ -44,23 +45,18 @@ def bars(setup: Setup, params: Any, run: Run, state: Any, events: Events, first:
     """Bars from `first` on, to before `last` at most, told as well. The state, the bar to go on with, and whether it was learnt from
     already, so that only its wish is to be made."""
     n, x, unit, books = run.n, run.x, setup.terms.unit, books_of(run.heart)
-    low, high, above, below, midnight = run.book.edge[LOW], run.book.edge[HIGH], n[s.ABOVE], n[s.BELOW], n[s.DAY] + DAY_MS
     wallet, peak, day_peak, now = ledger.wallet(setup.start_usdt, 0.0, ledger.net(books)), x[s.SESSION_PEAK], x[s.DAY_PEAK], n[s.NOW]
     rate, funding_ms, next_funding = x[s.RATE], n[s.FUNDING_MS], n[s.NEXT_FUNDING]
-    rows, to, at, learnt = run.rows, run.rows.count[0] - first, first, False
-    hourly = ease.hourly(rate, funding_ms)
+    rows, to, at, calm, learnt = run.rows, run.rows.count[0] - first, first, first, False
     while at < last and not learnt:
+        if at == calm:
+            calm = far_from_all(setup, run, books, events, at, min(at + STRETCH, last), wallet, peak, day_peak)
+            if at == calm:
+                break
         time, close = events.time[at], events.close[at]
-        if events.kind[at] != s.BAR or time >= midnight or events.low[at] <= low or events.high[at] >= high:
-            break
-        if close <= above or close >= below:
-            break
         mark = float(close)
         equity = wallet + ledger.unrealized(books, unit, mark)
-        top, day_top = equity if equity > peak else peak, equity if equity > day_peak else day_peak
-        if not ease.far_off(setup, run, books, mark, equity, top, day_top, hourly):
-            break
-        peak, day_peak, now = top, day_top, time if time > now else now
+        peak, day_peak, now = max(peak, equity), max(day_peak, equity), max(now, time)
         market = Market(
             BAR_MOMENT, now, events.open[at], events.high[at], events.low[at], close, mark, rate, funding_ms, next_funding, 0, 0, 0, 0,
             books.long_qty, books.long_entry, books.short_qty, books.short_entry, 1.0, 1.0, equity,
@@ -77,6 +73,35 @@ def bars(setup: Setup, params: Any, run: Run, state: Any, events: Events, first:
     if at > first and setup.rows == 1:
         tell(run, books, events, first, at)
     return state, at, learnt
+
+
+def far_from_all(setup: Setup, run: Run, books: Books, events: Events, first: int, last: int, wallet: float, peak: float,
+                 day_peak: float) -> int:  # fmt: skip
+    """The bar up to which, from `first` on, none touches an order or comes near a guard's line: as many as can be told at a glance."""
+    n, edge = run.n, run.book.edge
+    low, high, above, below, midnight = edge[LOW], edge[HIGH], n[s.ABOVE], n[s.BELOW], n[s.DAY] + DAY_MS
+    least, most, at = rest.FAR, 0, first
+    while at < last:
+        close = events.close[at]
+        if events.kind[at] != s.BAR or events.time[at] >= midnight or events.low[at] <= low or events.high[at] >= high:
+            break
+        if close <= above or close >= below:
+            break
+        least, most, at = min(least, close), max(most, close), at + 1
+    hourly = ease.hourly(run.x[s.RATE], n[s.FUNDING_MS])
+    if at > first and not at_worst(setup, run, books, least, most, wallet, peak, day_peak, hourly):
+        at = first + 1 if at_worst(setup, run, books, events.close[first], events.close[first], wallet, peak, day_peak, hourly) else first
+    return at
+
+
+def at_worst(setup: Setup, run: Run, books: Books, least: int, most: int, wallet: float, peak: float, day_peak: float,
+             hourly: float) -> bool:  # fmt: skip
+    """Are all guards far from their lines whatever closes there are from `least` to `most`? Rounding keeps order, so that no equity
+    between is below, and none above, what both legs make of the ends that are worst, and best, for each; one close is itself."""
+    unit, down, up = setup.terms.unit, float(least), float(most)
+    worst = wallet + (ledger.leg_unrealized(books, unit, 0, down) + ledger.leg_unrealized(books, unit, 1, up))
+    best = wallet + (ledger.leg_unrealized(books, unit, 0, up) + ledger.leg_unrealized(books, unit, 1, down))
+    return ease.far_off(setup, run, books, up, worst, max(peak, best), max(day_peak, best), hourly)
 
 
 def see(setup: Setup, run: Run, events: Events, at: int) -> None:
