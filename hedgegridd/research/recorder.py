@@ -7,7 +7,7 @@ Money and prices are written in USDT and coins, times in ISO 8601 UTC.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
@@ -24,6 +24,8 @@ FILLS = "time,symbol,leg,side,role,price,qty,fee_usdt,maker,realized_usdt,client
 ORDERS = "placed_at,ended_at,symbol,leg,side,role,price,qty,filled,state,reason,client_id,order_id"
 POSITIONS = "symbol,leg,opened_at,closed_at,max_qty,entry_price,exit_price,realized_usdt,fees_usdt,funding_usdt,net_usdt,entries,exits"
 LEGS, SIDES, ROLES = ("long", "short"), {1: "buy", -1: "sell"}, ("entry", "take_profit", "stop", "close")
+#: The side of an order of a leg, which opens it or not.
+SIDE_OF = {(leg, opens): SIDES[entry_side(leg) if opens else -entry_side(leg)] for leg in (0, 1) for opens in (True, False)}
 DAY = 86_400_000
 ENTRY, TAKE_PROFIT, STOP = int(Role.ENTRY), int(Role.TAKE_PROFIT), int(Role.STOP)
 #: A row of a bar, as both engines tell it; prices ticks, quantities lots.
@@ -45,22 +47,30 @@ def number(value: float) -> str:
     return repr(value + 0.0)
 
 
+def decimals(step: float) -> int:
+    """How many a tick or a lot needs."""
+    return max(0, -int(Decimal(repr(step)).normalize().as_tuple().exponent))
+
+
+def steps_as_text(step: float) -> Callable[[int], str]:
+    """Ticks or lots as text. A rung is told of many times."""
+    places = decimals(step)
+    return lru_cache(4096)(lambda count: f"{count * step:.{places}f}")
+
+
 class Units:
     """Ticks and lots of one symbol as text."""
 
     def __init__(self, instrument: Instrument) -> None:
         self.tick, self.lot = instrument.tick_size, instrument.lot_size
-        self._price, self._qty = (max(0, -int(Decimal(repr(step)).normalize().as_tuple().exponent)) for step in (self.tick, self.lot))
-
-    def price(self, ticks: int) -> str:
-        return f"{ticks * self.tick:.{self._price}f}"
-
-    def qty(self, lots: int) -> str:
-        return f"{lots * self.lot:.{self._qty}f}"
+        self.price, self.qty = steps_as_text(self.tick), steps_as_text(self.lot)
 
     def prices(self, ticks: Any) -> Any:
         """A whole column, rounded to the tick's decimals."""
-        return (ticks * self.tick).round(self._price)
+        return (ticks * self.tick).round(decimals(self.tick))
+
+
+LINES = 256  #: of a CSV file in memory at once
 
 
 class Table:
@@ -68,16 +78,27 @@ class Table:
 
     def __init__(self, path: Path | None, header: str) -> None:
         self.digest = hashlib.sha256()
-        self._file = path.open("w", encoding="utf-8", newline="") if path else None
-        self.line(header)
+        self._file = path.open("wb") if path else None
+        self._lines = [header]
 
     def line(self, text: str) -> None:
-        self.digest.update(text.encode() + b"\n")
+        self._lines.append(text)
+        if len(self._lines) >= LINES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Lines are hashed and written many at a time: each act costs more than a line."""
+        if not self._lines:
+            return
+        told = "".join(f"{text}\n" for text in self._lines).encode()
+        self._lines.clear()
+        self.digest.update(told)
         if self._file is not None:
-            self._file.write(text + "\n")
+            self._file.write(told)
 
     def close(self) -> str:
         """The hash of all of it."""
+        self.flush()
         if self._file is not None:
             self._file.close()
         return self.digest.hexdigest()
@@ -157,10 +178,9 @@ class Recorder:
             self._order(time, name, order, "filled" if reason == STOPPED else state, "" if reason == STOPPED else reason)
 
     def _order(self, time: int, name: str, order: OpenOrder, state: str, reason: str) -> None:
-        units = self.units[order.symbol]
-        side = entry_side(order.leg) if order.role == ENTRY else -entry_side(order.leg)
+        units, leg, role = self.units[order.symbol], order.leg, order.role
         self.orders.line(
-            f"{moment(order.placed)},{moment(time)},{order.symbol},{LEGS[order.leg]},{SIDES[side]},{ROLES[order.role]},"
+            f"{moment(order.placed)},{moment(time)},{order.symbol},{LEGS[leg]},{SIDE_OF[leg, role == ENTRY]},{ROLES[role]},"
             f"{units.price(order.price)},{units.qty(order.qty)},{units.qty(order.filled)},{state},{quoted(reason)},{name},p-{name}"
         )
 
@@ -226,7 +246,7 @@ class Recorder:
 
     def bars(self, symbol: str, columns: dict[str, Any]) -> None:
         """Many bars of the fast engine."""
-        self.course.extend([symbol] * len(columns["time"]), columns)
+        self.course.extend(symbol, columns)
 
     def close(self) -> str:
         """Everything to the disk; the hash of fills.csv."""
@@ -263,7 +283,7 @@ class Recorder:
 
 def quoted(text: str) -> str:
     """A cell of CSV."""
-    return '"' + text.replace('"', '""') + '"' if any(sign in text for sign in ',"\n') else text
+    return '"' + text.replace('"', '""') + '"' if "," in text or '"' in text or "\n" in text else text
 
 
 class Course:
@@ -302,11 +322,11 @@ class Course:
 
         if self._rows:
             columns = {name: numpy.array(column) for name, column in zip(ROW, zip(*self._rows, strict=True), strict=True)}
-            self.extend(self._symbols, columns)
+            self.extend(self._symbols[0] if len(set(self._symbols)) == 1 else self._symbols, columns)
             self._symbols, self._rows = [], []
 
-    def extend(self, symbols: list[str], columns: dict[str, Any]) -> None:
-        """Columns of arrays, in the order of ROW, and the symbol of each row."""
+    def extend(self, symbols: str | list[str], columns: dict[str, Any]) -> None:
+        """Columns of arrays, in the order of ROW, and the symbol of all rows or of each."""
         import numpy
 
         times, equity = columns["time"], columns["equity"]
@@ -326,23 +346,27 @@ class Course:
             if midnight > self.first:
                 self.midnights.append(float(equity[row - 1]) if row else self.equity)
 
-    def _write(self, symbols: list[str], columns: dict[str, Any], drawdown: Any) -> None:
+    def _write(self, symbols: str | list[str], columns: dict[str, Any], drawdown: Any) -> None:
+        import numpy
         import pyarrow
         from pyarrow import parquet
 
-        schema = equity_schema()
-        values = {"symbol": symbols, "drawdown_pct": drawdown, **self._plain(symbols, columns)}
+        schema, values = equity_schema(), {"symbol": symbols, "drawdown_pct": drawdown, **self._plain(symbols, columns)}
+        if isinstance(symbols, str):
+            values["symbol"] = pyarrow.DictionaryArray.from_arrays(numpy.zeros(len(drawdown), numpy.int8), [symbols])
         if self._writer is None:
             steady = [name for name in schema.names if name not in ENCODED]
             self._writer = parquet.ParquetWriter(self.path, schema, compression="zstd", use_dictionary=steady, column_encoding=ENCODED)
         self._writer.write_table(pyarrow.table([values[name] for name in schema.names], schema=schema))
 
-    def _plain(self, symbols: list[str], columns: dict[str, Any]) -> dict[str, Any]:
+    def _plain(self, symbols: str | list[str], columns: dict[str, Any]) -> dict[str, Any]:
         """Prices and quantities of each symbol in its own steps; all else as it is."""
         import numpy
 
         values = {name: columns[name] for name in ("time", "regime", "long_rungs", "short_rungs", "funding_rate")}
         values |= {f"{name}_usdt": columns[name] for name in ("realized", "fees", "funding", "equity", "wallet")}
+        if isinstance(symbols, str):
+            return values | {name: _in_steps(columns[name], self.units[symbols], unit) for name, unit in STEPS.items()}
         values |= {name: columns[name].astype(float) for name in STEPS}
         of_each = numpy.array(symbols)
         for symbol in dict.fromkeys(symbols):

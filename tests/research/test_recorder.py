@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import random
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 from hedgegridd.errors import HedgegriddError
 from hedgegridd.kernel.metrics import midnights
 from hedgegridd.model import Instrument
-from hedgegridd.research.recorder import ROW, Course, Recorder, Units, moment, number, quoted
+from hedgegridd.research.recorder import LINES, ROW, Course, Recorder, Table, Units, moment, number, quoted
 
 BTC = Instrument(0.1, 0.001, 1, 10**9, 10**9, 5.0, 2.0, 5.0)
 DAY = 86_400_000
@@ -69,3 +70,26 @@ def test_how_bars_are_handed_over_changes_nothing(seed: int, tmp_path: Path) -> 
 def test_a_run_without_a_bar_is_an_error_and_leaves_no_file_open(tmp_path: Path) -> None:
     with pytest.raises(HedgegriddError, match="no bar"), Recorder(tmp_path, {"X": BTC}, 100.0) as recorder:
         recorder.close()
+
+
+@pytest.mark.parametrize("rows", [0, 1, LINES - 1, LINES, 3 * LINES + 7])
+def test_a_table_is_whole_and_its_hash_is_that_of_the_file_however_many_lines(rows: int, tmp_path: Path) -> None:
+    table, bare = Table(tmp_path / "t.csv", "a,b"), Table(None, "a,b")
+    for row in range(rows):
+        table.line(f"{row},\u20ac")
+        bare.line(f"{row},\u20ac")
+    digest = table.close()
+    assert digest == table.close() == bare.close() == hashlib.sha256((tmp_path / "t.csv").read_bytes()).hexdigest()
+    assert (tmp_path / "t.csv").read_text("utf-8") == "".join(f"{line}\n" for line in ["a,b", *(f"{row},\u20ac" for row in range(rows))])
+
+
+def test_one_symbol_for_all_rows_is_written_as_one_for_each(tmp_path: Path) -> None:
+    made = [row(START + minute * 60_000, 100.0 + minute % 7) for minute in range(500)]
+    columns = {key: numpy.array(column) for key, column in zip(ROW, zip(*made, strict=True), strict=True)}
+    for name, symbols in (("one", "X"), ("each", ["X"] * 500)):
+        (tmp_path / name).mkdir()
+        course = Course(tmp_path / name, {"X": Units(BTC)}, 100.0)
+        course.begin(START)
+        course.extend(symbols, columns)
+        course.close()
+    assert (tmp_path / "one/equity.parquet").read_bytes() == (tmp_path / "each/equity.parquet").read_bytes()
