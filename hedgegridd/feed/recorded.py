@@ -90,6 +90,8 @@ class Recorded:
         lines = []
         for tape in self.tapes:
             for schedule in (self.schedules[symbol] for symbol in tape.symbols if symbol in self.schedules):
+                if schedule.constant is not None:  # nothing can be missing, and to find the windows takes reading all times there are
+                    continue
                 gone = [time for first, last in tape.windows() for time in schedule.missing(first, last)]
                 missing = [time for time in gone if self.since <= time and (self.until is None or time <= self.until)]
                 if missing:

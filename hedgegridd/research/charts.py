@@ -63,11 +63,11 @@ class Extremes:
         import numpy as np
 
         slot = self.span.slot(times, self.slots)
-        starts = np.flatnonzero(np.diff(slot, prepend=-1))
+        starts = np.flatnonzero(changes(slot, -1))
         lengths = np.diff(starts, append=len(slot))
         for row, choose, better in ((0, np.minimum, np.less), (1, np.maximum, np.greater)):
             hits = np.flatnonzero(values == np.repeat(choose.reduceat(values, starts), lengths))
-            rows = hits[np.flatnonzero(np.diff(slot[hits], prepend=-1))]  # the first of equals is when it came to that
+            rows = hits[changes(slot[hits], -1)]  # the first of equals is when it came to that
             self._keep(row, slot[rows], times[rows], values[rows], better(values[rows], self.values[row, slot[rows]]))
         ends = starts + lengths - 1
         self._keep(2, slot[ends], times[ends], values[ends], times[ends] >= self.times[2, slot[ends]])
@@ -90,6 +90,16 @@ class Extremes:
         times, values = times[order], values[order]
         new = (np.diff(times, prepend=-1) != 0) | (np.diff(values, prepend=math.inf) != 0)
         return times[new], values[new]
+
+
+def changes(values: Any, before: float) -> Whether:
+    """Where a value is another one than the one before it; `before` stands before the first."""
+    import numpy as np
+
+    found = np.empty(len(values), bool)
+    found[0] = values[0] != before
+    np.not_equal(values[1:], values[:-1], out=found[1:])
+    return found
 
 
 class Line:
@@ -117,7 +127,7 @@ class Steps:
     def add(self, times: Ints, values: Floats) -> None:
         import numpy as np
 
-        changed = np.flatnonzero(np.diff(values, prepend=self.before))
+        changed = np.flatnonzero(changes(values, self.before))
         self.before = float(values[-1])
         if not len(changed):
             return
@@ -202,7 +212,7 @@ def _read(path: Path) -> Course | None:
     for symbols, times, columns in _batches(path, [*ACCOUNT, *SYMBOL, *_of_legs()]):
         account.add(times, columns)
         for symbol, mine in symbols.items():
-            part = parts.setdefault(symbol, Part(span, {**SYMBOL, **_of_legs()}))
+            part = parts.get(symbol) or parts.setdefault(symbol, Part(span, {**SYMBOL, **_of_legs()}))
             part.add(times[mine], {name: values[mine] for name, values in columns.items()})
     shown = {symbol: {"symbol": symbol, "bars": part.rows, **_with_legs(part.shown())} for symbol, part in sorted(parts.items())}
     steps = [series for part in (account, *parts.values()) for _, series in part.series.values() if isinstance(series, Steps)]
