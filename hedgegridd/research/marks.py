@@ -24,10 +24,10 @@ BLOCK = 1 << 18  #: bytes of a CSV file in memory at once
 LEGS, ROLES = ("long", "short"), ("entry", "take_profit", "stop", "close")
 ENTRY = 0
 
-_TEXT, _TIME, _NUMBER = "text", "time", "number"
-_FILL = {"time": _TIME, "symbol": _TEXT, "leg": _TEXT, "role": _TEXT, "price": _NUMBER, "qty": _NUMBER, "fee_usdt": _NUMBER,
+_NAME, _TEXT, _TIME, _NUMBER = "name", "text", "time", "number"  # a name is one of few
+_FILL = {"time": _TIME, "symbol": _NAME, "leg": _NAME, "role": _NAME, "price": _NUMBER, "qty": _NUMBER, "fee_usdt": _NUMBER,
          "realized_usdt": _NUMBER, "reason": _TEXT}  # fmt: skip
-_ORDER = {"placed_at": _TIME, "ended_at": _TIME, "symbol": _TEXT, "leg": _TEXT, "role": _TEXT, "price": _NUMBER}
+_ORDER = {"placed_at": _TIME, "ended_at": _TIME, "symbol": _NAME, "leg": _NAME, "role": _NAME, "price": _NUMBER}
 
 
 class Field(NamedTuple):
@@ -225,10 +225,10 @@ def _rows(path: Path, wanted: dict[str, str]) -> Iterator[tuple[str, Columns]]:
     try:
         with _csv(path, wanted) as blocks:
             for block in blocks:
-                columns = {name: _column(block.column(name), kind) for name, kind in wanted.items() if name != "symbol"}
-                columns["leg"], columns["role"] = _codes(columns["leg"], LEGS), _codes(columns["role"], ROLES)
+                columns = {name: _column(block.column(name), kind) for name, kind in wanted.items() if kind != _NAME}
+                columns["leg"], columns["role"] = _codes(block.column("leg"), LEGS), _codes(block.column("role"), ROLES)
                 known = (columns["leg"] >= 0) & (columns["role"] >= 0)
-                for symbol, mine in _of_symbol(block.column("symbol").fill_null("")):
+                for symbol, mine in _of_symbol(block.column("symbol")):
                     yield symbol, picked(columns, mine[known[mine]])
     except (OSError, ArrowException) as error:
         raise FeedError(f"{path}: not readable, expected the {path.name} of a backtest: {error}") from None
@@ -238,7 +238,8 @@ def _csv(path: Path, wanted: dict[str, str]) -> Any:
     import pyarrow
     from pyarrow import csv
 
-    types = {_TEXT: pyarrow.string(), _TIME: pyarrow.timestamp("ms", "UTC"), _NUMBER: pyarrow.float64()}
+    names = pyarrow.dictionary(pyarrow.int32(), pyarrow.string())
+    types = {_NAME: names, _TEXT: pyarrow.string(), _TIME: pyarrow.timestamp("ms", "UTC"), _NUMBER: pyarrow.float64()}
     convert = csv.ConvertOptions(
         column_types={name: types[kind] for name, kind in wanted.items()},
         include_columns=list(wanted),
@@ -250,24 +251,34 @@ def _csv(path: Path, wanted: dict[str, str]) -> Any:
 
 
 def _column(column: Any, kind: str) -> Any:
-    """A column as numpy has it: missing times as -1, missing numbers as 0, missing text as ''."""
+    """A column as numpy has it: missing times as -1, missing numbers as 0, missing text as ''. Arrow's own functions are asked only
+    where something is missing: to load them takes its time."""
     if kind == _TIME:
-        return column.cast("int64").fill_null(-1).to_numpy(zero_copy_only=False)
-    return column.fill_null(0.0 if kind == _NUMBER else "").to_numpy(zero_copy_only=False)
+        return _whole(column.view("int64"))
+    known = column.fill_null(0.0 if kind == _NUMBER else "") if column.null_count else column
+    return known.to_numpy(zero_copy_only=False)
 
 
-def _codes(texts: Any, names: tuple[str, ...]) -> Any:
-    """Each text as its place among the names; -1 for one that is none of them."""
+def _whole(column: Any) -> Any:
+    """Whole numbers, -1 for a missing one: numpy gets these as a float that is not a number."""
+    import numpy as np
+
+    values = column.to_numpy(zero_copy_only=False)
+    return np.where(np.isnan(values), -1, values).astype(np.int64) if column.null_count else values
+
+
+def _codes(column: Any, names: tuple[str, ...]) -> Any:
+    """Each text of a column of names as its place among these; -1 for one that is none of them."""
     import numpy as np
 
     at = {name: index for index, name in enumerate(names)}
-    return np.fromiter((at.get(text, -1) for text in texts), np.int64, len(texts))
+    return np.array([*(at.get(text, -1) for text in column.dictionary.to_pylist()), -1])[_whole(column.indices)]
 
 
 def _of_symbol(column: Any) -> Iterator[tuple[str, Any]]:
+    """Each symbol, and its rows."""
     import numpy as np
 
-    coded = column.dictionary_encode()
-    codes, names = coded.indices.to_numpy(), coded.dictionary.to_pylist()
-    for code, name in enumerate(names):
+    codes = _whole(column.indices)
+    for code, name in enumerate(column.dictionary.to_pylist()):
         yield name, np.flatnonzero(codes == code)
