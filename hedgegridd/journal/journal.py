@@ -47,6 +47,7 @@ from hedgegridd.savefile import give_to_owner, save
 _INPUTS_BETWEEN = 10_000  # inputs after which a new checkpoint is due, so that a start replays few
 _PATIENCE = 1_000  # records after a failed rotation before it is tried again
 _DAY_MS = 86_400_000
+_TIDY_AGAIN_SECONDS = 5.0  # after it could not be done, and a sync has shown that the disk works
 
 
 class Recovered(NamedTuple):
@@ -141,6 +142,7 @@ class Journal:
         self._not_before = 0
         self._overdue = False
         self._tidying: Thread | None = None
+        self._tidied_at = 0.0  # by the clock that nobody sets
 
     # --- the start ------------------------------------------------------------------------------------------------------
 
@@ -265,6 +267,8 @@ class Journal:
             for stream in (self._inputs, self._acts):
                 stream.sync()
             self.heads = {**self.heads, **heads}
+            if self.tidy_failure and clock.monotonic() - self._tidied_at >= _TIDY_AGAIN_SECONDS:  # the disk works again, it seems
+                self._tidy()
             return seq
 
     @property
@@ -317,6 +321,7 @@ class Journal:
     def _tidy(self) -> None:
         """Compress and prune beside the writer. One at a time: what is left over, the next one takes along."""
         if self._tidying is None or not self._tidying.is_alive():
+            self._tidied_at = clock.monotonic()
             self._tidying = Thread(target=self._tidy_now, name="journal-tidy", daemon=True)
             self._tidying.start()
 
@@ -324,7 +329,7 @@ class Journal:
         try:
             tidy(self.folder, self._wall() - self._keep_ms, self._max_total)
             self.tidy_failure = ""
-        except OSError as error:  # a full disk, say: the next rotation tries again
+        except OSError as error:  # a full disk, say: a sync some seconds later, or the next rotation, tries again
             self.tidy_failure = str(error)
 
     def close(self) -> None:
