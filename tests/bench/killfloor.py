@@ -20,7 +20,7 @@ from livestage import BALANCE, PLENTY, PRICES, QTY, SEEN_AGAIN_S, Wiretap, World
 RUNS_ON = 1.05  # the farthest order of the ladder, of the price: none is reached
 
 #: Waits for a line on its input (the closes it is to send), sends them with a cancel-all of every symbol, asks for the account, and
-#: says "flat" when all is answered and so many orders were told to be over.
+#: says when it began when all is answered and so many orders were told to be over.
 CLIENT = """
 import asyncio, hmac, json, sys, time, aiohttp
 from urllib.parse import urlencode
@@ -52,6 +52,7 @@ async def main(rest, ws, key, secret, *symbols):
                     await asyncio.gather(*(ask("GET", "v1/time") for _ in range(32)))
                     print("warm", flush=True)
                     continue
+                begun = time.perf_counter()
                 closes, left = order
                 over.clear()
                 work = [ask("POST", "v1/order", **one) for one in closes]
@@ -60,7 +61,7 @@ async def main(rest, ws, key, secret, *symbols):
                 work += [ask("GET", f"v1/{kind}", symbol=symbol) for kind in ("openOrders", "openAlgoOrders") for symbol in symbols]
                 await asyncio.gather(*work)
                 await over.wait()
-                print("flat", flush=True)
+                print(begun, flush=True)
 asyncio.run(main(*sys.argv[1:]))
 """
 
@@ -86,9 +87,8 @@ def floor(symbols: int, levels: int, rounds: int, rtt_ms: float) -> tuple[list[f
             time.sleep(0.5)
             orders = len(sim.show("orders"))
             with tap.listening():
-                begun = time.perf_counter()
                 _say(write, [_closes(list(prices)), orders])
-                read.readline()
+                begun = float(read.readline())
                 flats.append(time.perf_counter() - begun)
                 lasts.append(max(tap.trading()) - begun)
     return lasts, flats

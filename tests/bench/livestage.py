@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import socket
 import struct
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -31,6 +33,20 @@ WIDE: dict[str, dict[str, Any]] = {
     "position_size": {"max_position_usdt": BALANCE},
     "order_errors": {"enabled": False},
 }
+
+
+#: Activates the kill switch at each line of its input, and says when it began. A process of its own: in ours a thread of the simulator
+#: may hold the interpreter for some ms.
+HAND = """
+import sys, time
+from hedgegridd.control.client import Client
+with Client(sys.argv[1]) as client:
+    print("there", flush=True)
+    for line in sys.stdin:
+        begun = time.perf_counter()
+        client.call("activate", {"reason": line.strip(), "level": "flatten"}, 30.0)
+        print(begun, flush=True)
+"""
 
 
 class Stamped(list[Any]):
@@ -119,6 +135,31 @@ class Wiretap:
         """When what places, amends or cancels left, seconds of perf_counter."""
         self.hear()
         return [at for at, data in self.sent if not data.startswith(b"GET") and b"rder" in data.partition(b" HTTP")[0]]
+
+
+class Hand:
+    """Somebody else who activates the kill switch."""
+
+    def __init__(self, socket_path: Path) -> None:
+        pipe = subprocess.PIPE
+        env = {**stage.ENVIRONMENT, "PYTHONPATH": str(stage.ROOT)}
+        self._process = subprocess.Popen([sys.executable, "-c", HAND, str(socket_path)], stdin=pipe, stdout=pipe, text=True, env=env)
+        self.began()
+
+    def activate(self, reason: str) -> None:
+        """Begin; `began` waits for the answer."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{reason}\n")
+        self._process.stdin.flush()
+
+    def began(self) -> str:
+        """When it did, seconds of perf_counter."""
+        assert self._process.stdout is not None
+        return self._process.stdout.readline().strip()
+
+    def close(self) -> None:
+        with self._process:
+            self._process.kill()
 
 
 class World:

@@ -18,7 +18,7 @@ from typing import Any
 import killfloor
 import stage
 from exchange_simulator.inthread import Threaded, running_simulator
-from livestage import PRICES, Stamped, Wiretap, World, drop, standing
+from livestage import PRICES, Hand, Stamped, Wiretap, World, drop, standing
 from rig import Rig, config_of, instrument_table, steady
 from stage import Row
 
@@ -218,6 +218,7 @@ def _kill(name: str, symbols: int, levels: int, step_bps: float, rounds: int, hu
     with (
         standing(symbols, levels, step_bps, tp_steps=levels, rtt_ms=RTT_MS, plugins=plugins, **tables) as world,
         closing(Wiretap(world.sim.rest_url)) as tap,
+        closing(Hand(world.daemon.socket)) as hand,
     ):
         for i in range(rounds):
             _hold_all(world, 2 * symbols)
@@ -225,7 +226,7 @@ def _kill(name: str, symbols: int, levels: int, step_bps: float, rounds: int, hu
                 drop(world.daemon, {file: text.format(n=i + 1) for file, text in HANGING.items()})
                 time.sleep(2.0)  # they are taken up, asked, and say nothing
             orders.append(world.resting())
-            last, flat = _killed(world, tap)
+            last, flat = _killed(world, tap, hand)
             lasts.append(last)
             flats.append(flat)
             world.centre()
@@ -251,18 +252,19 @@ def _hold_all(world: World, legs: int) -> None:
     stage.wait(lambda: not world.daemon.status()["exchange"]["unknown_orders"], pause=0.05)
 
 
-def _killed(world: World, tap: Wiretap) -> tuple[float, float]:
+def _killed(world: World, tap: Wiretap, hand: Hand) -> tuple[float, float]:
     """Seconds to the last byte and to flat."""
     log = world.daemon.log_path
     size = log.stat().st_size
     world.forget()
     with tap.listening():
-        begun = time.perf_counter()
-        world.daemon.call("activate", reason="benchmark", level="flatten")
+        hand.activate("benchmark")
         with log.open("rb") as file:
             file.seek(size)
             stage.wait(lambda: b" flat: benchmark" in file.read(), 30.0, 0.0005)
-        flat = time.perf_counter() - begun
+        done = time.perf_counter()
+        begun = float(hand.began())
+        flat = done - begun
         last = max(at for at in tap.trading() if at < begun + flat)
     if world.held() or world.resting():
         raise RuntimeError(f"flat, and {world.held()} legs are held, {world.resting()} orders rest")
